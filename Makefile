@@ -1,0 +1,36 @@
+# Two commands: `make run` sets up and runs the service, `make test` sets up and tests it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+
+.PHONY: run test setup gate format demo-model clean
+
+run: setup
+	@scripts/run.sh
+
+test: setup
+	$(BIN)/pytest
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml scripts/install.sh
+	PYTHON="$(PYTHON)" scripts/install.sh $(VENV)
+	@touch $@
+
+gate: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/shellcheck scripts/*.sh .ci/run
+
+format: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+demo-model: setup
+	$(BIN)/pip install --quiet -e '.[training]'
+	$(BIN)/python -m training
+
+clean:
+	rm -rf $(VENV) build

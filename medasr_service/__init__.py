@@ -1,0 +1,1 @@
+"""MedASR behind an OpenAI-compatible API."""

@@ -1,0 +1,79 @@
+"""Settings: MEDASR_* in the environment, over config/inference.yaml, over the defaults here."""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    YamlConfigSettingsSource,
+)
+
+CONFIG_FILE = Path(__file__).parent.parent / "config" / "inference.yaml"
+DEMO_MODEL = "demo"
+
+
+class Settings(BaseSettings):
+    """Validated once and frozen; config/inference.yaml has a comment for each."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="MEDASR_", env_ignore_empty=True, extra="forbid", frozen=True
+    )
+
+    model: str = Field(DEMO_MODEL, min_length=1)
+    revision: str | None = None
+    precision: Literal["fp32"] = "fp32"
+    threads: int | None = Field(None, ge=1)
+    host: str = "127.0.0.1"
+    port: int | None = Field(None, ge=1, le=65535)
+    chunk_length_s: float = Field(20.0, ge=1)
+    stride_length_s: float = Field(2.0, ge=0)
+    max_chunk_length_s: float = Field(30.0, ge=1, le=400)
+    chunks_in_flight: int = Field(2, ge=1)
+    max_batch_size: int = Field(16, ge=1)
+    formatting: Literal["dictation", "raw"] = "dictation"
+    normalize: bool = True
+    max_gain: float = Field(30.0, ge=1)
+    max_upload_mb: int = Field(512, ge=1)
+    max_duration_s: float = Field(10_800.0, gt=0)
+    max_channels: int = Field(8, ge=1)
+    spool_mb: int = Field(16, ge=0)
+    spool_dir: Path | None = None
+    max_concurrent_requests: int = Field(64, ge=1)
+    request_timeout_s: int = Field(7200, ge=1)
+
+    @model_validator(mode="after")
+    def _windows_fit(self) -> "Settings":
+        if self.chunk_length_s > self.max_chunk_length_s:
+            raise ValueError("chunk_length_s is longer than max_chunk_length_s")
+        if 2 * self.stride_length_s >= self.chunk_length_s:
+            raise ValueError("stride_length_s must be less than half of chunk_length_s")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        file = Path(os.environ.get("MEDASR_CONFIG", CONFIG_FILE))
+        yaml = YamlConfigSettingsSource(settings_cls, file, yaml_config_section="medasr")
+        return (init_settings, env_settings, yaml) if file.exists() else (init_settings, env_settings)
+
+
+def load() -> Settings:
+    """The settings of this process.
+
+    Raises SystemExit with one line for each setting that is wrong.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = (f"medasr: setting {'.'.join(map(str, e['loc'])) or '*'}: {e['msg']}" for e in error.errors())
+        raise SystemExit("\n".join(lines)) from None

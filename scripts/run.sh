@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Starts the service, waits until it is ready, says how to use it, and stops it with Ctrl-C.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+bin=$PWD/.venv/bin
+read -r host port < <("$bin/python" -c '
+from config.models import PORTS
+from medasr_service.settings import load
+settings = load()
+print(settings.host, settings.port or PORTS["medasr"])')
+[ -n "${port:-}" ] || exit 1
+address=http://${host/0.0.0.0/127.0.0.1}:$port
+
+if curl --silent --output /dev/null --max-time 2 "$address/livez"; then
+    echo "medasr: port $port is in use; choose another with MEDASR_PORT" >&2
+    exit 1
+fi
+"$bin/bentoml" serve service:MedASR &
+server=$!
+trap 'kill -TERM "$server" 2>/dev/null; wait "$server"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+until curl --silent --fail --output /dev/null --max-time 2 "$address/readyz"; do
+    kill -0 "$server" 2>/dev/null || { wait "$server" || exit $?; exit 1; }
+    sleep 0.5
+done
+cat <<EOF2
+
+MedASR is ready. Try it:
+  curl $address/v1/audio/transcriptions -F file=@medasr_service/demo_model/sample.wav
+Documentation: $address/docs
+
+EOF2
+wait "$server"
