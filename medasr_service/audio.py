@@ -1,0 +1,217 @@
+"""Recordings of any common kind to mono float32 at 16 kHz, as a stream.
+
+A recording is read twice. ``inspect`` decodes it once and refuses what is broken, empty or too long, before
+the model sees any of it, and finds the peak that normalisation needs. ``stream`` decodes it again, mixes
+down, resamples and amplifies, block by block: memory does not grow with the length.
+
+libsndfile decodes WAV, FLAC, OGG, MP3 and its other formats; FFmpeg (PyAV) decodes MP4/M4A, WebM/Matroska
+and raw AAC. FFmpeg is only ever told the one container that the first bytes show: left to guess, it would
+also open playlists, which name other files and hosts.
+"""
+
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import BinaryIO, TypeAlias
+
+import av
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+
+from medasr_service.errors import (
+    AudioTooLong,
+    EmptyAudio,
+    InvalidAudio,
+    TruncatedAudio,
+    UnsupportedAudio,
+)
+from medasr_service.geometry import Waveform
+
+SAMPLE_RATE = 16_000
+MIN_DURATION_S = 0.1  # OpenAI's limit
+MIN_RATE, MAX_RATE = 4_000, 768_000
+BLOCK_VALUES = 1 << 17  # samples x channels decoded at a time: 0.5 MB
+PEAK = 0.95  # what a quiet recording is brought up to
+QUIET_PEAK = 0.3  # below this (-10 dBFS) a recording counts as quiet; above, it stays as it is
+
+Block: TypeAlias = NDArray[np.float32]
+"""Samples as decoded, shape [samples, channels]."""
+
+_FFMPEG_CONTAINERS: tuple[tuple[int, bytes, str], ...] = (  # offset, magic bytes, FFmpeg's name
+    (4, b"ftyp", "mp4"),
+    (4, b"moov", "mp4"),
+    (4, b"mdat", "mp4"),
+    (4, b"wide", "mp4"),
+    (0, b"\x1aE\xdf\xa3", "matroska"),
+    (0, b"\xff\xf1", "aac"),
+    (0, b"\xff\xf9", "aac"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AudioInfo:
+    """What ``inspect`` found: ``duration`` in seconds, ``peak`` of the mono mix in full scale."""
+
+    duration: float
+    peak: float
+
+    def gain(self, *, max_gain: float) -> float:
+        """The factor that brings a quiet recording up to PEAK; 1 for any other, and for digital silence."""
+        if not 0 < self.peak < QUIET_PEAK:
+            return 1.0
+        return min(PEAK / self.peak, max_gain)
+
+
+def inspect(file: BinaryIO, *, max_duration_s: float, max_channels: int) -> AudioInfo:
+    """Decodes the whole recording once, keeping nothing.
+
+    Raises EmptyAudio, TruncatedAudio, AudioTooLong, UnsupportedAudio or InvalidAudio.
+    """
+    samples, rate, peak = 0, SAMPLE_RATE, 0.0
+    for block, rate in _decode(file, max_duration_s=max_duration_s, max_channels=max_channels):
+        mono = block.mean(axis=1)
+        if not np.isfinite(mono).all():
+            raise InvalidAudio("The recording holds samples that are not numbers (NaN or infinity).")
+        samples += len(mono)
+        peak = max(peak, float(np.abs(mono).max(initial=0.0)))
+        _check_duration(samples / rate, max_duration_s)
+    if not samples:
+        raise EmptyAudio("The recording holds no audio.")
+    if samples / rate < MIN_DURATION_S:
+        raise InvalidAudio(
+            f"The recording is {samples / rate:.3f} s long; at least {MIN_DURATION_S} s are needed."
+        )
+    return AudioInfo(samples / rate, peak)
+
+
+def stream(file: BinaryIO, *, gain: float, max_duration_s: float, max_channels: int) -> Iterator[Waveform]:
+    """Mono blocks at 16 kHz, amplified; run ``inspect`` first. The sum of their lengths is the duration."""
+    resampler: soxr.ResampleStream | None = None
+    for block, rate in _decode(file, max_duration_s=max_duration_s, max_channels=max_channels):
+        mono = block.mean(axis=1, dtype=np.float32) * np.float32(gain)
+        if rate == SAMPLE_RATE:
+            yield mono
+            continue
+        resampler = resampler or soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32", quality="HQ")
+        yield resampler.resample_chunk(mono)
+    if resampler:
+        yield resampler.resample_chunk(np.empty(0, np.float32), last=True)
+
+
+def _check_duration(duration_s: float, limit_s: float) -> None:
+    if duration_s > limit_s:
+        raise AudioTooLong(f"The recording is longer than {limit_s:,.0f} s, the limit of this service.")
+
+
+def _decode(file: BinaryIO, *, max_duration_s: float, max_channels: int) -> Iterator[tuple[Block, int]]:
+    """Blocks with their sample rate, from the start of the file."""
+    file.seek(0)
+    head = file.read(12)
+    file.seek(0)
+    if not head:
+        raise EmptyAudio("The file is empty.")
+    container = next((name for at, magic, name in _FFMPEG_CONTAINERS if head[at:].startswith(magic)), None)
+    check = _limits(max_duration_s, max_channels)
+    if container is not None:
+        yield from _decode_ffmpeg(file, container, check)
+    else:
+        if head[:4] == b"RIFF":
+            _check_riff(file)
+        yield from _decode_sndfile(file, check)
+
+
+def _limits(max_duration_s: float, max_channels: int) -> Callable[[int, int, float], None]:
+    def check(rate: int, channels: int, duration_s: float) -> None:
+        if not 1 <= channels <= max_channels:
+            raise InvalidAudio(f"The recording has {channels} channels; the limit is {max_channels}.")
+        if not MIN_RATE <= rate <= MAX_RATE:
+            raise InvalidAudio(
+                f"The recording has {rate:,} samples per second; {MIN_RATE:,} to {MAX_RATE:,} are taken."
+            )
+        _check_duration(duration_s, max_duration_s)
+
+    return check
+
+
+def _decode_sndfile(file: BinaryIO, check: Callable[[int, int, float], None]) -> Iterator[tuple[Block, int]]:
+    try:
+        sound = soundfile.SoundFile(file)
+    except (soundfile.LibsndfileError, TypeError):
+        raise UnsupportedAudio(
+            "The file is not audio in a known format (WAV, FLAC, OGG, Opus, MP3, M4A, AAC, MP4, WebM)."
+        ) from None
+    with sound:
+        promised = sound.frames if 0 < sound.frames < 1 << 62 else 0  # 0: the header does not know
+        check(sound.samplerate, sound.channels, promised / sound.samplerate)
+        decoded = 0
+        size = max(1, BLOCK_VALUES // sound.channels)
+        while True:
+            try:
+                block = sound.read(size, dtype="float32", always_2d=True)
+            except soundfile.LibsndfileError:
+                raise _truncated(decoded, sound.samplerate) from None
+            if not len(block):
+                break
+            decoded += len(block)
+            yield block, sound.samplerate
+        if decoded < promised:
+            raise _truncated(decoded, sound.samplerate)
+
+
+def _decode_ffmpeg(
+    file: BinaryIO, container: str, check: Callable[[int, int, float], None]
+) -> Iterator[tuple[Block, int]]:
+    try:
+        with av.open(file, mode="r", format=container, metadata_errors="ignore") as source:
+            if not source.streams.audio:
+                raise InvalidAudio("The file has no audio track.")
+            track = source.streams.audio[0]
+            rate = track.codec_context.sample_rate
+            promised_s = (
+                float(track.duration * track.time_base) if track.duration and track.time_base else 0.0
+            )
+            check(rate, track.codec_context.channels, promised_s)
+            planar = av.AudioResampler(format="fltp")
+            decoded = 0
+            for frame in source.decode(track):
+                for out in planar.resample(frame):
+                    block = out.to_ndarray().T.astype(np.float32, copy=False)
+                    check(out.sample_rate, block.shape[1], 0.0)
+                    if out.sample_rate != rate:
+                        raise InvalidAudio("The sample rate changes in the middle of the recording.")
+                    decoded += len(block)
+                    yield block, rate
+            if decoded / rate < promised_s - 1.0:  # containers count in packets, and round
+                raise _truncated(decoded, rate)
+    except av.FFmpegError:
+        raise UnsupportedAudio(
+            f"The file looks like {container}, but it is damaged, incomplete or in an unknown coding."
+        ) from None
+
+
+def _truncated(decoded: int, rate: int) -> TruncatedAudio:
+    return TruncatedAudio(
+        f"The recording is damaged or cut off: it breaks off after {decoded / rate:.1f} s, before its end."
+    )
+
+
+def _check_riff(file: BinaryIO) -> None:
+    """Compares what a WAV header promises with what is there; libsndfile reads on in silence.
+
+    A recording of which a part is missing must not pass for the whole. Chunks: 4 bytes name, 4 bytes size.
+    """
+    size = file.seek(0, 2)
+    at = 12
+    while at + 8 <= size:
+        file.seek(at)
+        name, length = struct.unpack("<4sI", file.read(8))
+        if name == b"data":
+            if length > size - at - 8:
+                raise TruncatedAudio(
+                    f"The WAV header announces {length:,} bytes of audio; the file holds {size - at - 8:,}."
+                )
+            break
+        at += 8 + length + length % 2
+    file.seek(0)

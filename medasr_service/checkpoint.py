@@ -1,0 +1,135 @@
+"""Which checkpoint is served, and where its files are. There is no fallback from one to another."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from safetensors import SafetensorError, safe_open
+
+from medasr_service.errors import ModelUnavailable
+from medasr_service.geometry import FrameGeometry
+from medasr_service.settings import DEMO_MODEL, Settings
+
+DEMO_FOLDER = Path(__file__).parent / "demo_model"
+DEMO_NOTICE = "demo model, trained on synthetic voices: not for clinical use"
+_HUB_FILES = ["*.json", "model.safetensors"]
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A checkpoint on disk; ``id`` is its public name, ``aliases`` are other names that requests may use."""
+
+    folder: Path
+    id: str
+    aliases: frozenset[str]
+    revision: str
+    demo: bool
+
+    @property
+    def config(self) -> dict[str, Any]:
+        return _read_json(self.folder / "config.json")
+
+    @property
+    def geometry(self) -> FrameGeometry:
+        """Frames and samples, from the configuration of the encoder and of the feature extractor."""
+        encoder = self.config["encoder_config"]
+        front_end = self._feature_extractor()
+        return FrameGeometry(
+            sample_rate=front_end["sampling_rate"],
+            window=front_end["win_length"],
+            hop=front_end["hop_length"],
+            kernel=encoder["subsampling_conv_kernel_size"],
+            stride=encoder["subsampling_conv_stride"],
+        )
+
+    def _feature_extractor(self) -> dict[str, Any]:
+        processor = self.folder / "processor_config.json"
+        if processor.exists():
+            config: dict[str, Any] = _read_json(processor).get("feature_extractor", {})
+            if config:
+                return config
+        return _read_json(self.folder / "preprocessor_config.json")
+
+
+def resolve(settings: Settings) -> Checkpoint:
+    """Finds the checkpoint that the settings name, downloading it where it comes from the hub.
+
+    Raises ModelUnavailable with one line that says what to do.
+    """
+    if settings.model == DEMO_MODEL:
+        checkpoint = Checkpoint(DEMO_FOLDER, "medasr-demo", frozenset({DEMO_MODEL}), "bundled", demo=True)
+    elif (folder := Path(settings.model).expanduser()).is_dir():
+        checkpoint = Checkpoint(
+            folder.resolve(), folder.resolve().name, frozenset({"medasr"}), "local", demo=_is_demo(folder)
+        )
+    else:
+        folder = _download(settings.model, settings.revision)
+        checkpoint = Checkpoint(folder, settings.model, frozenset({"medasr"}), folder.name, demo=False)
+    _check(checkpoint)
+    return checkpoint
+
+
+def _is_demo(folder: Path) -> bool:
+    """A copy of the bundled checkpoint stays a demo model wherever it lies."""
+    weights, demo = folder / "model.safetensors", DEMO_FOLDER / "model.safetensors"
+    return (
+        weights.is_file()
+        and weights.stat().st_size == demo.stat().st_size
+        and weights.read_bytes() == demo.read_bytes()
+    )
+
+
+def _download(model: str, revision: str | None) -> Path:
+    try:
+        return Path(snapshot_download(model, revision=revision, allow_patterns=_HUB_FILES))
+    except GatedRepoError:
+        raise ModelUnavailable(
+            f"{model} is gated: accept its terms on huggingface.co/{model},"
+            " then set HF_TOKEN to a token of that account"
+        ) from None
+    except RevisionNotFoundError:
+        raise ModelUnavailable(f"{model} has no revision {revision!r}") from None
+    except RepositoryNotFoundError:
+        raise ModelUnavailable(
+            f"{model} is neither a folder here nor a model on the hub that HF_TOKEN may read"
+        ) from None
+    except HFValidationError:
+        raise ModelUnavailable(f"{model} is neither a folder here nor a hub id") from None
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError):
+        raise ModelUnavailable(
+            f"{model} is not in the local cache and the hub cannot be reached;"
+            f" if it is gated, accept its terms on huggingface.co/{model} and set HF_TOKEN"
+        ) from None
+
+
+def _check(checkpoint: Checkpoint) -> None:
+    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        if not (checkpoint.folder / name).is_file():
+            raise ModelUnavailable(f"the model folder {checkpoint.folder} has no {name}")
+    try:
+        kind = checkpoint.config.get("model_type")
+        if kind != "lasr_ctc":
+            raise ModelUnavailable(f"{checkpoint.id} is a {kind} model; this service runs lasr_ctc")
+        _ = checkpoint.geometry
+        with safe_open(checkpoint.folder / "model.safetensors", framework="np") as weights:
+            weights.keys()
+    except (SafetensorError, KeyError, FileNotFoundError) as error:
+        raise ModelUnavailable(f"the files of {checkpoint.id} are damaged or incomplete: {error}") from None
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(file.read_text())
+    except ValueError:
+        raise ModelUnavailable(f"{file} is not valid JSON") from None
+    return content

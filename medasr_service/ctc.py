@@ -1,0 +1,78 @@
+"""From log-posteriors to tokens to words: greedy CTC (Graves et al., 2006)."""
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from medasr_service.geometry import Emission, FrameGeometry
+from medasr_service.transcript import Token, Word
+
+WORD_START = "▁"  # SentencePiece's mark for "a word begins here"
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The pieces that the CTC head can emit, by id.
+
+    ``silent`` holds the ids that are never text: the blank, and the sentence marks that the model emits
+    at pauses. An unknown piece is text: what the model said is shown, even when it is ``<unk>``.
+    """
+
+    pieces: tuple[str, ...]
+    blank: int
+    silent: frozenset[int]
+
+    @classmethod
+    def load(cls, folder: Path) -> "Vocabulary":
+        """From a checkpoint's tokenizer.json, cut at ``vocab_size``, with the blank at ``pad_token_id``."""
+        config = json.loads((folder / "config.json").read_text())
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        pieces = tuple(tokenizer.id_to_token(i) or "<unk>" for i in range(config["vocab_size"]))
+        blank = config["pad_token_id"]
+        sentence_marks = {i for i, piece in enumerate(pieces) if piece in {"<s>", "</s>"}}
+        return cls(pieces, blank, frozenset({blank} | sentence_marks))
+
+
+def greedy(emission: Emission, vocabulary: Vocabulary, *, start_frame: int = 0) -> list[Token]:
+    """The best piece of each frame, repeats merged, blanks and sentence marks dropped.
+
+    Merging happens on ids, never on text, so that doubled letters survive. emission: [frames, vocabulary].
+    """
+    if not len(emission):
+        return []
+    best = emission.argmax(axis=1)
+    starts = np.flatnonzero(np.diff(best, prepend=-1))
+    ends = np.append(starts[1:], len(best))
+    peaks = np.maximum.reduceat(emission[np.arange(len(best)), best], starts)
+    return [
+        Token(i, vocabulary.pieces[i], start_frame + start, start_frame + end, peak)
+        for i, start, end, peak in zip(
+            best[starts].tolist(), starts.tolist(), ends.tolist(), peaks.tolist(), strict=True
+        )
+        if i not in vocabulary.silent
+    ]
+
+
+def words(tokens: Iterable[Token], geometry: FrameGeometry) -> list[Word]:
+    """Tokens joined to words: a new one wherever a piece starts with ``▁``."""
+    groups: list[list[Token]] = []
+    for token in tokens:
+        if token.piece.startswith(WORD_START) or not groups:
+            groups.append([])
+        groups[-1].append(token)
+    return [word for group in groups if (word := _word(group, geometry)).text]
+
+
+def _word(tokens: Sequence[Token], geometry: FrameGeometry) -> Word:
+    return Word(
+        text="".join(token.piece for token in tokens).replace(WORD_START, ""),
+        start=geometry.seconds(tokens[0].start_frame),
+        end=geometry.seconds(tokens[-1].end_frame),
+        probability=math.exp(min(token.logprob for token in tokens)),
+        tokens=tuple(tokens),
+    )

@@ -1,0 +1,99 @@
+"""Everything that can go wrong, with the HTTP status, type and code that the OpenAI contract gives it.
+
+MedASRError                   500
+├── InvalidRequest            400  a field of the request is wrong (``param`` names it)
+│   ├── InvalidAudio          400  audio, but not usable
+│   │   ├── EmptyAudio        400  no bytes, or no samples
+│   │   ├── TruncatedAudio    400  the file ends before the end that it announces
+│   │   ├── AudioTooLong      413  more seconds than ``max_duration_s``
+│   │   └── UnsupportedAudio  415  not a known audio format
+│   ├── UploadTooLarge        413  more bytes than ``max_upload_mb``
+│   └── ModelNotFound         404  no such model here
+├── Busy                      429  ``max_concurrent_requests`` are under way
+├── NotReady                  503  the model has not run yet, or cannot be reached
+└── ModelUnavailable          500  the checkpoint cannot be had or read: the service does not start
+
+An error states the fact and the limit, in words that may be shown to a stranger.
+"""
+
+
+class MedASRError(Exception):
+    """Base of all errors that are raised on purpose; the text is fit for the client."""
+
+    status = 500
+    type = "server_error"
+    code: str | None = None
+    retry_after_s: int | None = None
+
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+
+
+class InvalidRequest(MedASRError):
+    """``status`` and ``code`` where a route answers otherwise than its class."""
+
+    status = 400
+    type = "invalid_request_error"
+    code = "invalid_value"
+
+    def __init__(
+        self, message: str, *, param: str | None = None, status: int | None = None, code: str | None = None
+    ) -> None:
+        super().__init__(message, param=param)
+        self.status = status or self.status
+        self.code = code or self.code
+
+
+class InvalidAudio(InvalidRequest):
+    code = "invalid_audio"
+
+    def __init__(self, message: str, *, param: str | None = "file") -> None:
+        super().__init__(message, param=param)
+
+
+class EmptyAudio(InvalidAudio):
+    code = "empty_audio"
+
+
+class TruncatedAudio(InvalidAudio):
+    code = "truncated_audio"
+
+
+class AudioTooLong(InvalidAudio):
+    status = 413
+    code = "audio_too_long"
+
+
+class UnsupportedAudio(InvalidAudio):
+    status = 415
+    code = "unsupported_format"
+
+
+class UploadTooLarge(InvalidRequest):
+    status = 413
+    code = "upload_too_large"
+
+
+class ModelNotFound(InvalidRequest):
+    status = 404
+    code = "model_not_found"
+
+
+class Busy(MedASRError):
+    status = 429
+    type = "rate_limit_error"
+    code = "busy"
+    retry_after_s = 1
+
+
+class NotReady(MedASRError):
+    status = 503
+    type = "service_unavailable"
+    code = "not_ready"
+    retry_after_s = 2
+
+
+class ModelUnavailable(MedASRError):
+    code = "model_unavailable"

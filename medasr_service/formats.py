@@ -1,0 +1,110 @@
+"""A transcript in each response format. Pure functions, in one table."""
+
+import json
+import zlib
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from medasr_service.transcript import Segment, Token, Transcript, Word
+
+Json = dict[str, Any]
+
+
+def usage(transcript: Transcript) -> Json:
+    return {"type": "duration", "seconds": round(transcript.duration, 3)}
+
+
+def to_json(transcript: Transcript, *, logprobs: bool = False) -> Json:
+    tokens = [token for word in transcript.words for token in word.tokens]
+    return {
+        "text": transcript.text,
+        **({"logprobs": [_logprob(token) for token in tokens]} if logprobs else {}),
+        "usage": usage(transcript),
+    }
+
+
+def to_verbose_json(transcript: Transcript, *, words: bool = False) -> Json:
+    """OpenAI's verbose_json; ``raw_text``, ``gain`` and a word's ``probability`` are ours."""
+    return {
+        "task": "transcribe",
+        "language": "english",
+        "duration": round(transcript.duration, 3),
+        "text": transcript.text,
+        "raw_text": transcript.raw_text,
+        "gain": round(transcript.gain, 3),
+        "segments": [_segment(segment) for segment in transcript.segments],
+        **({"words": [_word(word) for word in transcript.words]} if words else {}),
+        "usage": usage(transcript),
+    }
+
+
+def to_text(transcript: Transcript) -> str:
+    return transcript.text + "\n"
+
+
+def _segment(segment: Segment) -> Json:
+    text = segment.text.encode()
+    return {
+        "id": segment.id,
+        "seek": 0,
+        "start": round(segment.start, 3),
+        "end": round(segment.end, 3),
+        "text": segment.text,
+        "raw_text": segment.raw_text,
+        "tokens": [token.id for word in segment.words for token in word.tokens],
+        "temperature": 0.0,
+        "avg_logprob": round(segment.avg_logprob, 4),
+        "compression_ratio": round(len(text) / len(zlib.compress(text)), 4),
+        "no_speech_prob": round(segment.no_speech_prob, 4),
+    }
+
+
+def _word(word: Word) -> Json:
+    return {
+        "word": word.text,
+        "start": round(word.start, 3),
+        "end": round(word.end, 3),
+        "probability": round(word.probability, 4),
+    }
+
+
+def _logprob(token: Token) -> Json:
+    return {"token": token.piece, "logprob": round(token.logprob, 4), "bytes": list(token.piece.encode())}
+
+
+def _cues(transcript: Transcript, *, header: str, decimal: str, numbered: bool) -> str:
+    """A cue for each segment; blank lines inside a cue would end it, so lines are kept and gaps closed."""
+    cues = []
+    for number, segment in enumerate(transcript.segments, 1):
+        lines = "\n".join(line for line in segment.text.strip().splitlines() if line.strip())
+        if lines:
+            times = f"{_timestamp(segment.start, decimal)} --> {_timestamp(segment.end, decimal)}"
+            cues.append((f"{number}\n" if numbered else "") + f"{times}\n{lines.replace('-->', '->')}\n")
+    return header + "\n".join(cues)
+
+
+def _timestamp(seconds: float, decimal: str) -> str:
+    """HH:MM:SS and milliseconds."""
+    ms = timedelta(seconds=seconds) // timedelta(milliseconds=1)
+    return f"{ms // 3_600_000:02}:{ms // 60_000 % 60:02}:{ms // 1000 % 60:02}{decimal}{ms % 1000:03}"
+
+
+to_srt = partial(_cues, header="", decimal=",", numbered=True)
+to_vtt = partial(_cues, header="WEBVTT\n\n", decimal=".", numbered=False)
+
+TEXT_FORMATS: dict[str, tuple[Callable[[Transcript], str], str]] = {
+    "text": (to_text, "text/plain"),
+    "srt": (to_srt, "application/x-subrip"),
+    "vtt": (to_vtt, "text/vtt"),
+}
+FORMATS = ("json", "verbose_json", *TEXT_FORMATS)
+
+
+def write(transcript: Transcript, response_format: str) -> str:
+    """The transcript as a file of that format; verbose_json with words."""
+    if response_format in TEXT_FORMATS:
+        return TEXT_FORMATS[response_format][0](transcript)
+    body = to_json(transcript) if response_format == "json" else to_verbose_json(transcript, words=True)
+    return json.dumps(body, ensure_ascii=False, indent=2) + "\n"

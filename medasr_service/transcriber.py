@@ -1,0 +1,182 @@
+"""One recording to one transcript: the only path, for the server, the command line and the tests.
+
+audio.stream -> chunking.split -> infer -> chunking.Stitcher -> ctc.greedy -> ctc.words -> dictation.parse
+-> segments.cut -> dictation.render -> Segment. All of it in a stream: it holds a few windows.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import BinaryIO, Literal, TypeAlias
+
+import numpy as np
+
+from medasr_service import audio, chunking, ctc, dictation, segments
+from medasr_service.audio import AudioInfo
+from medasr_service.chunking import Chunk, Stitcher
+from medasr_service.ctc import Vocabulary
+from medasr_service.geometry import Emission, FrameGeometry, Waveform
+from medasr_service.settings import Settings
+from medasr_service.transcript import Segment, Transcript
+
+Infer: TypeAlias = Callable[[list[Waveform]], Awaitable[list[Emission]]]
+"""The one seam: waveforms to emissions, wherever the model runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What one request may choose; lengths in seconds."""
+
+    chunk_length_s: float
+    stride_length_s: float
+    formatting: Literal["dictation", "raw"]
+
+    @classmethod
+    def defaults(cls, settings: Settings) -> "Options":
+        return cls(settings.chunk_length_s, settings.stride_length_s, settings.formatting)
+
+
+class Transcriber:
+    """Holds what does not change from recording to recording."""
+
+    def __init__(
+        self, infer: Infer, vocabulary: Vocabulary, geometry: FrameGeometry, settings: Settings
+    ) -> None:
+        self._infer = infer
+        self._vocabulary = vocabulary
+        self._geometry = geometry
+        self._settings = settings
+
+    async def inspect(self, file: BinaryIO) -> AudioInfo:
+        """Refuses what cannot be transcribed (InvalidAudio and its children) before any of it is."""
+        limits = self._settings
+        return await asyncio.to_thread(
+            audio.inspect, file, max_duration_s=limits.max_duration_s, max_channels=limits.max_channels
+        )
+
+    def gain(self, info: AudioInfo) -> float:
+        return info.gain(max_gain=self._settings.max_gain) if self._settings.normalize else 1.0
+
+    async def transcribe(
+        self, file: BinaryIO, options: Options, *, on_segment: Callable[[Segment], None] = lambda _: None
+    ) -> Transcript:
+        """All segments of ``stream``, joined. ``on_segment`` hears of each as it comes."""
+        info = await self.inspect(file)
+        found = []
+        async with aclosing(self.stream(file, info, options)) as stream:
+            async for segment in stream:
+                on_segment(segment)
+                found.append(segment)
+        return Transcript(
+            text="".join(segment.text for segment in found),
+            raw_text="".join(segment.raw_text for segment in found),
+            segments=tuple(found),
+            duration=info.duration,
+            gain=self.gain(info),
+        )
+
+    async def stream(
+        self, file: BinaryIO, info: AudioInfo, options: Options
+    ) -> AsyncGenerator[Segment, None]:
+        """Segments in order, each as soon as later audio cannot change it; ``info`` is from ``inspect``."""
+        decoder = _Decoder(self._vocabulary, self._geometry, info, options)
+        blocks = audio.stream(
+            file,
+            gain=self.gain(info),
+            max_duration_s=self._settings.max_duration_s,
+            max_channels=self._settings.max_channels,
+        )
+        chunks = chunking.split(
+            blocks, self._geometry, chunk_s=options.chunk_length_s, stride_s=options.stride_length_s
+        )
+        stitcher = Stitcher()
+        async with aclosing(self._inferred(chunks)) as windows:
+            held: tuple[Chunk, Emission] | None = None
+            async for window in windows:
+                if held:
+                    for segment in decoder.push(stitcher.add(*held, window[0].start_frame)):
+                        yield segment
+                held = window
+            if held:
+                for segment in decoder.push(stitcher.add(*held, None), final=True):
+                    yield segment
+
+    async def _inferred(self, chunks: Iterator[Chunk]) -> AsyncGenerator[tuple[Chunk, Emission], None]:
+        """Chunks with their emissions, in order; a few wait for the model at a time."""
+        pending: deque[tuple[Chunk, asyncio.Task[Emission]]] = deque()
+        try:
+            more = True
+            while more or pending:
+                while more and len(pending) < self._settings.chunks_in_flight:
+                    chunk = await asyncio.to_thread(next, chunks, None)
+                    if chunk is None:
+                        more = False
+                    else:
+                        pending.append((chunk, asyncio.create_task(self._infer_one(chunk.waveform))))
+                if pending:
+                    chunk, task = pending.popleft()
+                    yield chunk, await task
+        finally:
+            for _, task in pending:
+                task.cancel()
+
+    async def _infer_one(self, waveform: Waveform) -> Emission:
+        [emission] = await self._infer([waveform])
+        return emission
+
+
+class _Decoder:
+    """Emissions to segments; holds the frames since the last segment's end, and no more."""
+
+    def __init__(
+        self, vocabulary: Vocabulary, geometry: FrameGeometry, info: AudioInfo, options: Options
+    ) -> None:
+        self._vocabulary = vocabulary
+        self._geometry = geometry
+        self._duration = info.duration
+        self._raw = options.formatting == "raw"
+        self._tail: Emission | None = None
+        self._tail_start = 0  # frame of the tail's first row
+        self._cursor = dictation.Cursor()
+        self._segments = 0
+
+    def push(self, emission: Emission, *, final: bool = False) -> list[Segment]:
+        """The segments that are complete once these frames are known too."""
+        self._tail = emission if self._tail is None else np.concatenate((self._tail, emission))
+        tokens = ctc.greedy(self._tail, self._vocabulary, start_frame=self._tail_start)
+        items = dictation.parse(ctc.words(tokens, self._geometry))
+        known_until_s = self._geometry.seconds(self._tail_start + len(self._tail))
+        complete = segments.cut(items, known_until_s=known_until_s, final=final)
+        ready = [self._segment(part) for part in complete]
+        if complete:
+            self._drop(complete[-1][-1].words[-1].tokens[-1].end_frame)
+        elif not items:
+            self._drop(self._tail_start + len(self._tail))
+        return ready
+
+    def _drop(self, until_frame: int) -> None:
+        assert self._tail is not None
+        self._tail = self._tail[until_frame - self._tail_start :]
+        self._tail_start = until_frame
+
+    def _segment(self, items: Sequence[dictation.Item]) -> Segment:
+        assert self._tail is not None
+        words = tuple(dict.fromkeys(word for item in items for word in item.words))
+        raw_text = (" " if self._segments else "") + " ".join(word.text for word in words)
+        text, self._cursor = dictation.render(items, self._cursor)
+        tokens = [token for word in words for token in word.tokens]
+        rows = slice(tokens[0].start_frame - self._tail_start, tokens[-1].end_frame - self._tail_start)
+        segment = Segment(
+            id=self._segments,
+            start=min(words[0].start, self._duration),
+            end=min(words[-1].end, self._duration),
+            text=raw_text if self._raw else text,
+            raw_text=raw_text,
+            words=tuple(replace(word, end=min(word.end, self._duration)) for word in words),
+            avg_logprob=float(np.mean([token.logprob for token in tokens])),
+            no_speech_prob=float(np.exp(self._tail[rows, self._vocabulary.blank].min())),
+        )
+        self._segments += 1
+        return segment

@@ -1,0 +1,68 @@
+"""What everything downstream of the decoder speaks: tokens, words, segments, a transcript."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One emitted piece after the CTC collapse.
+
+    ``start_frame`` (inclusive) and ``end_frame`` (exclusive) count frames from the start of the audio;
+    ``logprob`` is the natural logarithm of the piece's highest posterior in those frames.
+    """
+
+    id: int
+    piece: str
+    start_frame: int
+    end_frame: int
+    logprob: float
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word exactly as the model wrote it; ``start`` and ``end`` in seconds, ``start < end``.
+
+    ``probability`` is that of its least certain piece: a word is as sure as its weakest part.
+    """
+
+    text: str
+    start: float
+    end: float
+    probability: float
+    tokens: tuple[Token, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A run of words between two pauses.
+
+    ``text`` is formatted and starts with the white space that parts it from the segment before, so that
+    the texts of all segments, joined, are the text of the transcript; ``raw_text`` likewise.
+    ``no_speech_prob`` is the lowest posterior of the blank in the segment: near 0 as soon as one frame
+    is surely speech.
+    """
+
+    id: int
+    start: float
+    end: float
+    text: str
+    raw_text: str
+    words: tuple[Word, ...]
+    avg_logprob: float
+    no_speech_prob: float
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """The transcript of one recording; ``duration`` in seconds, ``gain`` as applied before the model."""
+
+    text: str
+    raw_text: str
+    segments: tuple[Segment, ...]
+    duration: float
+    gain: float
+    language: str = "en"
+
+    @property
+    def words(self) -> tuple[Word, ...]:
+        return tuple(word for segment in self.segments for word in segment.words)
