@@ -1,0 +1,1 @@
+"""The HTTP interface: OpenAI's audio transcription API over a Transcriber."""

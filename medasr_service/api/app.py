@@ -1,0 +1,107 @@
+"""The FastAPI application: the routes, and one handler for every error."""
+
+from collections.abc import Mapping
+from importlib.metadata import version
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, RedirectResponse, Response
+from fastapi_offline import FastAPIOffline
+from starlette.exceptions import HTTPException
+from starlette.routing import Match
+
+from medasr_service.api import transcriptions
+from medasr_service.api.served import Served, served_or_503
+from medasr_service.api.uploads import error_body
+from medasr_service.errors import InvalidRequest, MedASRError
+from medasr_service.settings import Settings
+
+VERSION = version("medasr-service")
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application; ``app.state.served`` is set by whoever has the model. Its docs need no other host."""
+    app: FastAPI = FastAPIOffline(
+        title="medasr-service",
+        version=VERSION,
+        description="Medical dictation to text with MedASR, behind OpenAI's audio transcription API.",
+    )
+    app.state.settings = settings
+    app.state.served = None
+    app.include_router(transcriptions.router)
+    app.add_api_route("/v1/models", _list_models, tags=["models"])
+    app.add_api_route("/v1/models/{model:path}", _retrieve_model, tags=["models"])
+    app.add_api_route("/health", _health, tags=["service"])
+    app.add_api_route("/", _index, include_in_schema=False)
+    app.add_route("/{path:path}", _unknown_route, methods=_METHODS, include_in_schema=False)
+    for kind in (MedASRError, HTTPException, Exception):
+        app.add_exception_handler(kind, _on_error)
+    return app
+
+
+_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+
+
+def _list_models(request: Request) -> dict[str, object]:
+    """The one model that is served."""
+    return {"object": "list", "data": [served_or_503(request.app.state).card]}
+
+
+def _retrieve_model(request: Request, model: str) -> dict[str, object]:
+    """The model, under its id or an alias."""
+    served = served_or_503(request.app.state)
+    if not served.serves(model):
+        raise served.refusal(model)
+    return served.card
+
+
+def _health(request: Request) -> JSONResponse:
+    """200 once the model has really run, 503 before."""
+    served: Served | None = request.app.state.served
+    if served is None:
+        return JSONResponse({"status": "starting", "version": VERSION}, status_code=503)
+    body = {
+        "status": "healthy" if served.ready else "starting",
+        "model": served.checkpoint.id,
+        "type": "automatic-speech-recognition",
+        "revision": served.checkpoint.revision,
+        "engine": served.engine or None,
+        "demo": served.checkpoint.demo,
+        "version": VERSION,
+        **served.notice,
+    }
+    return JSONResponse(body, status_code=200 if served.ready else 503)
+
+
+def _index() -> RedirectResponse:
+    return RedirectResponse("docs")
+
+
+async def _unknown_route(request: Request) -> Response:
+    """404 in OpenAI's shape, or 405 where the path exists under another method."""
+    for route in request.app.routes:
+        if route.matches(request.scope)[0] is Match.PARTIAL:
+            raise HTTPException(405, headers={"Allow": ", ".join(sorted(route.methods))})
+    raise HTTPException(404)
+
+
+async def _on_error(request: Request, error: Exception) -> JSONResponse:
+    """Every error to OpenAI's shape; what was not raised on purpose says nothing of its cause."""
+    if isinstance(error, MedASRError):
+        return error_response(error)
+    if isinstance(error, HTTPException):
+        message, code = _HTTP_ERRORS.get(error.status_code, (str(error.detail), None))
+        failure = InvalidRequest(message, code=code, status=error.status_code)
+        return error_response(failure, error.headers)
+    return error_response(MedASRError("The service failed; its log says why."))
+
+
+def error_response(error: MedASRError, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """An error as the client sees it."""
+    retry = {} if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
+    return JSONResponse(error_body(error), status_code=error.status, headers={**(headers or {}), **retry})
+
+
+_HTTP_ERRORS: dict[int, tuple[str, str | None]] = {
+    404: ("There is no such route.", "unknown_route"),
+    405: ("This route does not take this method.", "method_not_allowed"),
+}

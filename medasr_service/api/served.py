@@ -1,0 +1,75 @@
+"""What a process serves, and who may use it now."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from starlette.datastructures import State
+
+from medasr_service.checkpoint import DEMO_NOTICE, Checkpoint
+from medasr_service.errors import Busy, ModelNotFound, NotReady
+from medasr_service.transcriber import Transcriber
+
+
+@dataclass
+class Served:
+    """The model behind the routes; ``engine`` is empty until the model has really run."""
+
+    checkpoint: Checkpoint
+    transcriber: Transcriber
+    max_concurrent_requests: int
+    engine: str = ""
+    created: int = field(default_factory=lambda: int(time.time()))
+    _active: int = 0
+
+    @property
+    def ready(self) -> bool:
+        return bool(self.engine)
+
+    def serves(self, model: str) -> bool:
+        """Asked for one model, the service never answers with another."""
+        return model == self.checkpoint.id or model in self.checkpoint.aliases
+
+    def refusal(self, model: str, *, status: int = 404) -> ModelNotFound:
+        return ModelNotFound(
+            f"The model {model[:100]!r} is not served here; {self.checkpoint.id!r} is.",
+            param="model",
+            status=status,
+        )
+
+    @property
+    def notice(self) -> dict[str, object]:
+        """What every surface says of a demo model; nothing for any other."""
+        return {"demo": True, "notice": DEMO_NOTICE} if self.checkpoint.demo else {}
+
+    @property
+    def card(self) -> dict[str, object]:
+        """The model as /v1/models shows it."""
+        return {
+            "id": self.checkpoint.id,
+            "object": "model",
+            "created": self.created,
+            "owned_by": self.checkpoint.id.split("/")[0] if "/" in self.checkpoint.id else "medasr-service",
+            "revision": self.checkpoint.revision,
+            **self.notice,
+        }
+
+    @contextmanager
+    def admitted(self) -> Iterator[None]:
+        """Counts a transcription in and out; raises Busy at the limit."""
+        if self._active >= self.max_concurrent_requests:
+            raise Busy(f"{self._active} transcriptions are under way, the limit of this service. Try again.")
+        self._active += 1
+        try:
+            yield
+        finally:
+            self._active -= 1
+
+
+def served_or_503(state: State) -> Served:
+    """Raises NotReady until the model has really run."""
+    served: Served | None = state.served
+    if served is None or not served.ready:
+        raise NotReady("The model is still loading.")
+    return served

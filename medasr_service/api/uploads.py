@@ -1,0 +1,113 @@
+"""Uploads: bounded in size, in memory or in a file that never has a name."""
+
+import json
+from tempfile import SpooledTemporaryFile
+from typing import BinaryIO, cast
+
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import FormData
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from medasr_service.errors import InvalidRequest, MedASRError, UploadTooLarge
+from medasr_service.settings import Settings
+
+MIB = 1 << 20
+FORM_OVERHEAD = MIB  # fields and part headers besides the audio
+
+
+def error_body(error: MedASRError) -> dict[str, dict[str, str | None]]:
+    """OpenAI's shape of an error, on every route."""
+    body = {"message": error.message, "type": error.type, "param": error.param, "code": error.code}
+    return {"error": body}
+
+
+class BodyLimit:
+    """ASGI middleware: answers 413 as soon as a request is known to be too large, and reads no further."""
+
+    def __init__(self, app: ASGIApp, max_upload_mb: int) -> None:
+        self._app = app
+        self._limit = max_upload_mb * MIB + FORM_OVERHEAD
+        self._error = UploadTooLarge(
+            f"The upload is larger than {max_upload_mb:,} MiB, the limit of this service."
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        announced = next((v for k, v in scope["headers"] if k == b"content-length"), b"0")
+        if announced.isdigit() and int(announced) > self._limit:
+            return await self._refuse(send)
+        read, exceeded, started = 0, False, False
+
+        async def limited_receive() -> Message:
+            nonlocal read, exceeded
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > self._limit:
+                exceeded = True
+                raise self._error
+            return message
+
+        async def watched_send(message: Message) -> None:
+            nonlocal started
+            if not exceeded:
+                started = True
+                await send(message)
+
+        try:
+            await self._app(scope, limited_receive, watched_send)
+        except UploadTooLarge:
+            if not exceeded:
+                raise
+        if exceeded and not started:
+            await self._refuse(send)
+
+    async def _refuse(self, send: Send) -> None:
+        body = json.dumps(error_body(self._error)).encode()
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(body)).encode()),
+            (b"connection", b"close"),
+        ]
+        await send({"type": "http.response.start", "status": self._error.status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+
+class _AudioFormParser(MultiPartParser):
+    """Starlette's parser, with a spool of our size and place; the recording needs no file name."""
+
+    def __init__(self, request: Request, settings: Settings, file_field: str) -> None:
+        super().__init__(request.headers, request.stream(), max_files=1, max_fields=64)
+        self._spool_bytes = settings.spool_mb * MIB
+        self._spool_dir = str(settings.spool_dir) if settings.spool_dir else None
+        self._file_field = file_field.encode()
+
+    def on_headers_finished(self) -> None:
+        part = self._current_part
+        _, options = parse_options_header(part.content_disposition)
+        if options.get(b"name") == self._file_field and b"filename" not in options:
+            part.content_disposition = (part.content_disposition or b"") + b'; filename="audio"'
+        super().on_headers_finished()
+        if part.file is not None:
+            part.file.file.close()
+            # beyond max_size, tempfile opens it with O_TMPFILE, or unlinks it at once: it never has a name
+            spool = SpooledTemporaryFile(max_size=self._spool_bytes, dir=self._spool_dir)  # noqa: SIM115
+            self._files_to_close_on_error.append(spool)
+            part.file.file = cast(BinaryIO, spool)
+
+
+async def read_form(request: Request, settings: Settings, *, file_field: str) -> FormData:
+    """The fields of a multipart request; the caller closes the form.
+
+    Raises InvalidRequest where the body is not a well-formed multipart form.
+    """
+    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        raise InvalidRequest(
+            f"Send the recording as multipart/form-data, in the field {file_field!r}.", param=file_field
+        )
+    try:
+        return await _AudioFormParser(request, settings, file_field).parse()
+    except MultiPartException as error:
+        raise InvalidRequest(f"The form cannot be read: {error.message}") from None

@@ -1,0 +1,157 @@
+"""The BentoML services: MedASRModel runs the network, MedASR answers requests. Wiring only."""
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Any, cast
+
+import bentoml
+import numpy as np
+from aiohttp import ClientError
+from bentoml import IODescriptor
+from bentoml.exceptions import BentoMLException
+from starlette.requests import Request
+
+from config.models import PORTS
+from medasr_service import checkpoint, formats, settings
+from medasr_service.api import transcriptions
+from medasr_service.api.app import create_app, error_response
+from medasr_service.api.served import Served
+from medasr_service.api.uploads import BodyLimit
+from medasr_service.checkpoint import DEMO_NOTICE
+from medasr_service.ctc import Vocabulary
+from medasr_service.errors import MedASRError, ModelUnavailable, NotReady
+from medasr_service.geometry import Emission, Waveform
+from medasr_service.transcriber import Transcriber
+
+SETTINGS = settings.load()
+PORT = SETTINGS.port or PORTS["medasr"]
+NEVER_S = 1_000_000_000
+# BentoML's dispatcher trains its estimate of a batch's duration on the first eleven calls, one by one.
+WARM_UP_CALLS = 12
+
+log = logging.getLogger("bentoml.medasr")
+app = create_app(SETTINGS)
+
+
+@bentoml.service(
+    name="medasr-model",
+    workers=1,
+    traffic={"timeout": SETTINGS.request_timeout_s},
+    # The client between the services closes its session every so many requests, also those under way in it.
+    runner_connection={"max_requests": NEVER_S, "max_age": float(NEVER_S)},
+    logging={"access": {"enabled": False}},  # a line for each window of each request helps nobody
+)
+class MedASRModel:
+    """Loads the checkpoint once; its calls meet in batches."""
+
+    def __init__(self) -> None:
+        from medasr_service.engines.torch_ctc import TorchCTC
+
+        self._engine = TorchCTC(checkpoint.resolve(SETTINGS), threads=SETTINGS.threads)
+
+    # A job that would wait longer than max_latency_ms is dropped: a long file must not lose a window.
+    @bentoml.api(
+        batchable=True,
+        batch_dim=0,
+        max_batch_size=SETTINGS.max_batch_size,
+        max_latency_ms=SETTINGS.request_timeout_s * 1000,
+    )
+    def infer(self, waveforms: list[np.ndarray]) -> list[np.ndarray]:
+        return list(self._engine.infer(waveforms))
+
+    @bentoml.api
+    def engine(self) -> str:
+        return self._engine.name
+
+
+class NativeInput(IODescriptor):  # type: ignore[misc]
+    """What BentoML's clients send: a file. The request is handed on as it is, to be read as any other upload
+    is: BentoML's own reading of a Path writes the audio to a named file, and fetches it where a URL is given.
+    """
+
+    audio: Path
+
+    @classmethod
+    async def from_http_request(cls, request: Request, serde: Any) -> "NativeInput":
+        return cast("NativeInput", cls.model_construct(audio=request))
+
+
+@bentoml.service(
+    name="medasr",
+    workers=1,
+    http={"host": SETTINGS.host, "port": PORT},
+    traffic={"timeout": SETTINGS.request_timeout_s},
+)
+@bentoml.asgi_app(app, path="/")
+class MedASR:
+    """The entry: the mounted application, and a native BentoML API."""
+
+    model = bentoml.depends(MedASRModel)
+
+    @bentoml.on_deployment
+    @staticmethod
+    def prepare() -> None:
+        """Once, before any worker starts: without its model the service does not start at all."""
+        try:
+            found = checkpoint.resolve(SETTINGS)
+        except ModelUnavailable as error:
+            raise SystemExit(f"medasr: {error}") from None
+        log.info("serving %s (%s) on port %d", found.id, found.revision, PORT)
+        if found.demo:
+            log.warning("%s: %s", found.id, DEMO_NOTICE)
+
+    def __init__(self) -> None:
+        found = checkpoint.resolve(SETTINGS)
+        transcriber = Transcriber(self._infer, Vocabulary.load(found.folder), found.geometry, SETTINGS)
+        self._served = Served(found, transcriber, SETTINGS.max_concurrent_requests)
+        app.state.served = self._served
+
+    async def _infer(self, waveforms: list[Waveform]) -> list[Emission]:
+        try:
+            emissions: list[Emission] = await self.model.to_async.infer(waveforms)
+        except (BentoMLException, ClientError, OSError) as error:
+            log.error("the model service failed: %s", type(error).__name__)
+            raise NotReady("The model cannot be reached.") from None
+        return emissions
+
+    @bentoml.on_startup
+    async def start_warm_up(self) -> None:
+        self._warm_up_task = asyncio.create_task(self._warm_up())
+        self._warm_up_task.add_done_callback(_log_failure)
+
+    async def _warm_up(self) -> None:
+        """Ready only after the model has run, through the very path that requests take."""
+        silence = np.zeros(self._served.checkpoint.geometry.sample_rate, np.float32)
+        while not await self._model_is_ready():
+            await asyncio.sleep(0.1)
+        for _ in range(WARM_UP_CALLS):
+            await self._infer([silence])
+        self._served.engine = await self.model.to_async.engine()
+        log.info("ready: %s, %s", self._served.checkpoint.id, self._served.engine)
+
+    async def _model_is_ready(self) -> bool:
+        try:
+            return bool(await self.model.is_ready(timeout=1))
+        except (ClientError, OSError):  # its process does not listen yet
+            return False
+
+    async def __is_ready__(self) -> bool:
+        return self._served.ready
+
+    @bentoml.api(input_spec=NativeInput)
+    async def transcribe(self, audio: Any) -> dict[str, Any]:
+        """The transcript of a recording, as verbose_json with words; errors in OpenAI's shape, here too."""
+        try:
+            transcript, _ = await transcriptions.transcribe_upload(audio, app.state, file_field="audio")
+        except MedASRError as error:
+            return cast("dict[str, Any]", error_response(error))  # BentoML sends a Response as it is
+        return {**formats.to_verbose_json(transcript, words=True), **self._served.notice}
+
+
+def _log_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()):
+        log.error("the warm-up failed", exc_info=error)
+
+
+MedASR.add_asgi_middleware(BodyLimit, max_upload_mb=SETTINGS.max_upload_mb)  # type: ignore[attr-defined]
