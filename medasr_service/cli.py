@@ -1,0 +1,138 @@
+"""medasr transcribe FILE...: the server's own path from recording to text, without the server."""
+
+import argparse
+import asyncio
+import glob
+import io
+import json
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from tqdm import tqdm
+
+from medasr_service import checkpoint, formats, settings
+from medasr_service.checkpoint import DEMO_NOTICE
+from medasr_service.ctc import Vocabulary
+from medasr_service.errors import MedASRError
+from medasr_service.geometry import Emission, Waveform
+from medasr_service.settings import Settings
+from medasr_service.transcriber import Options, Transcriber
+from medasr_service.transcript import Segment, Transcript
+
+STDIN = "-"
+BAR = "{desc}: {percentage:3.0f}% |{bar}| {n:.0f}/{total:.0f} s of audio, {remaining} left"
+SUFFIXES = {"text": ".txt", "json": ".json", "verbose_json": ".json", "srt": ".srt", "vtt": ".vtt"}
+EXIT_OK, EXIT_SOME_FAILED, EXIT_USAGE = 0, 1, 2
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="medasr", description="Medical dictation to text.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    transcribe = commands.add_parser("transcribe", help="print or write the transcript of recordings")
+    transcribe.add_argument(
+        "files", nargs="+", metavar="FILE", help="recordings, patterns, or - (standard input)"
+    )
+    transcribe.add_argument("--format", choices=formats.FORMATS, default="text")
+    transcribe.add_argument("--output-dir", type=Path, help="write FILE.txt (.json, .srt, .vtt) there")
+    transcribe.add_argument("--jsonl", action="store_true", help="a line of JSON per file, also for failures")
+    transcribe.add_argument("--formatting", choices=("dictation", "raw"), help="default: as set")
+    transcribe.add_argument("--no-progress", action="store_true", help="no progress bar")
+    return parser.parse_args(arguments)
+
+
+def run(options: argparse.Namespace, config: Settings) -> int:
+    """Transcribes each file; one that fails is reported and does not stop the others."""
+    files = _expand(options.files)
+    transcriber = _load(config)
+    if options.output_dir:
+        options.output_dir.mkdir(parents=True, exist_ok=True)
+    failures = 0
+    for name in files:
+        try:
+            transcript = _transcribe(name, transcriber, options, config)
+        except (MedASRError, OSError) as error:
+            failures += 1
+            reason = error.message if isinstance(error, MedASRError) else error.strerror or str(error)
+            if options.jsonl:
+                print(json.dumps({"file": name, "error": reason}))
+            print(f"medasr: {name}: {reason}", file=sys.stderr)
+        else:
+            _emit(name, transcript, options, several=len(files) > 1)
+    return EXIT_SOME_FAILED if failures else EXIT_OK
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parse(arguments)
+    try:
+        return run(options, settings.load())
+    except MedASRError as error:
+        print(f"medasr: {error.message}", file=sys.stderr)
+        return EXIT_USAGE
+
+
+def _expand(patterns: Sequence[str]) -> list[str]:
+    """Patterns that the shell left alone to the files that they match; a name without a match stays a name."""
+    files: list[str] = []
+    for pattern in patterns:
+        exact = pattern == STDIN or Path(pattern).exists()
+        files += [pattern] if exact else sorted(glob.glob(pattern, recursive=True)) or [pattern]  # noqa: PTH207
+    return list(dict.fromkeys(files))
+
+
+def _load(config: Settings) -> Transcriber:
+    found = checkpoint.resolve(config)
+    if found.demo:
+        print(f"medasr: {found.id}: {DEMO_NOTICE}", file=sys.stderr)
+    from medasr_service.engines.torch_ctc import TorchCTC
+
+    engine = TorchCTC(found, threads=config.threads)
+
+    async def infer(waveforms: list[Waveform]) -> list[Emission]:
+        return await asyncio.to_thread(engine.infer, waveforms)
+
+    return Transcriber(infer, Vocabulary.load(found.folder), found.geometry, config)
+
+
+def _transcribe(
+    name: str, transcriber: Transcriber, options: argparse.Namespace, config: Settings
+) -> Transcript:
+    defaults = Options.defaults(config)
+    chosen = replace(defaults, formatting=options.formatting or defaults.formatting)
+    with ExitStack() as stack:
+        file = stack.enter_context(_open(name))
+        if options.no_progress or not sys.stderr.isatty():
+            return asyncio.run(transcriber.transcribe(file, chosen))
+        total = asyncio.run(transcriber.inspect(file)).duration
+        bar = stack.enter_context(tqdm(total=round(total, 1), desc=name, bar_format=BAR, leave=False))
+        return asyncio.run(transcriber.transcribe(file, chosen, on_segment=partial(_advance, bar)))
+
+
+def _open(name: str) -> BinaryIO:
+    """Standard input goes into memory: decoding needs to return to the start."""
+    return io.BytesIO(sys.stdin.buffer.read()) if name == STDIN else Path(name).open("rb")
+
+
+def _advance(bar: Any, segment: Segment) -> None:
+    bar.update(segment.end - bar.n)
+
+
+def _emit(name: str, transcript: Transcript, options: argparse.Namespace, *, several: bool) -> None:
+    if options.jsonl:
+        print(
+            json.dumps({"file": name, **formats.to_verbose_json(transcript, words=True)}, ensure_ascii=False)
+        )
+    text = formats.write(transcript, options.format)
+    if options.output_dir:
+        stem = "stdin" if name == STDIN else Path(name).name
+        (options.output_dir / f"{stem}{SUFFIXES[options.format]}").write_text(text)
+    elif not options.jsonl:
+        print(f"{name}:\n{text}" if several else text, end="" if text.endswith("\n") else "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,178 @@
+"""What the tests share: the demo model loaded once, the app without BentoML, and the real service."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import soundfile
+from fastapi.testclient import TestClient
+
+from medasr_service import checkpoint
+from medasr_service.api.app import create_app
+from medasr_service.api.served import Served
+from medasr_service.checkpoint import DEMO_FOLDER, Checkpoint
+from medasr_service.ctc import Vocabulary
+from medasr_service.engines.torch_ctc import TorchCTC
+from medasr_service.geometry import Emission, FrameGeometry, Waveform
+from medasr_service.settings import Settings
+from medasr_service.transcriber import Options, Transcriber
+
+ROOT = Path(__file__).parent.parent
+SAMPLE = DEMO_FOLDER / "sample.wav"
+SAMPLE_TEXT = (DEMO_FOLDER / "sample.txt").read_text().strip()
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A bundled recording and the text as spoken, in MedASR's notation."""
+
+    path: Path
+    text: str
+
+    @property
+    def waveform(self) -> Waveform:
+        samples: Waveform = soundfile.read(self.path, dtype="float32")[0]
+        return samples
+
+
+CLIPS = [
+    Clip(DEMO_FOLDER / "clips" / line["audio"], line["text"])
+    for line in map(json.loads, (DEMO_FOLDER / "clips" / "manifest.jsonl").read_text().splitlines())
+]
+
+
+@pytest.fixture(scope="session")
+def demo() -> Checkpoint:
+    return checkpoint.resolve(Settings())
+
+
+@pytest.fixture(scope="session")
+def engine(demo: Checkpoint) -> TorchCTC:
+    return TorchCTC(demo)
+
+
+@pytest.fixture(scope="session")
+def geometry(demo: Checkpoint) -> FrameGeometry:
+    return demo.geometry
+
+
+@pytest.fixture(scope="session")
+def vocabulary(demo: Checkpoint) -> Vocabulary:
+    return Vocabulary.load(demo.folder)
+
+
+@pytest.fixture(scope="session")
+def make_transcriber(demo: Checkpoint, engine: TorchCTC) -> Callable[..., Transcriber]:
+    """A Transcriber over the demo model in this process; keywords are settings."""
+
+    async def infer(waveforms: list[Waveform]) -> list[Emission]:
+        return await asyncio.to_thread(engine.infer, waveforms)
+
+    vocabulary = Vocabulary.load(demo.folder)
+    return lambda **settings: Transcriber(infer, vocabulary, demo.geometry, Settings(**settings))
+
+
+@pytest.fixture(scope="session")
+def options() -> Options:
+    return Options.defaults(Settings())
+
+
+@pytest.fixture(scope="session")
+def make_client(demo: Checkpoint, make_transcriber: Callable[..., Transcriber]) -> Callable[..., TestClient]:
+    """The mounted application, without BentoML; keywords are settings."""
+
+    def make(**settings: Any) -> TestClient:
+        app = create_app(Settings(**settings))
+        served = Served(demo, make_transcriber(**settings), Settings(**settings).max_concurrent_requests)
+        served.engine = "test"
+        app.state.served = served
+        return TestClient(app, raise_server_exceptions=False)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def client(make_client: Callable[..., TestClient]) -> TestClient:
+    return make_client()
+
+
+class Service:
+    """`bentoml serve` as users start it, in a process group of its own."""
+
+    def __init__(self, log: Path, **variables: str) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = log
+        environment = {**os.environ, "MEDASR_PORT": str(self.port), **variables}
+        with log.open("wb") as output:
+            self.process = subprocess.Popen(
+                [Path(sys.executable).with_name("bentoml"), "serve", "service:MedASR"],
+                cwd=ROOT,
+                env=environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def wait_until_ready(self, timeout_s: float = 120) -> None:
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, self.log.read_text()
+            try:
+                if httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200:
+                    return
+            except httpx.TransportError:
+                pass
+            time.sleep(0.1)
+        raise TimeoutError(self.log.read_text())
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                os.killpg(self.process.pid, signal.SIGKILL)
+                self.process.wait()
+
+
+@pytest.fixture(scope="session")
+def start_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Service]]:
+    """Starts services that are stopped at the end; keywords are environment variables."""
+    started: list[Service] = []
+
+    def start(**variables: str) -> Service:
+        log = tmp_path_factory.mktemp("service") / "log.txt"
+        started.append(Service(log, **variables))
+        return started[-1]
+
+    yield start
+    for service in started:
+        service.stop()
+
+
+@pytest.fixture(scope="session")
+def service(start_service: Callable[..., Service]) -> Service:
+    """The service with the demo model, ready."""
+    service = start_service()
+    service.wait_until_ready()
+    return service
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(7)
