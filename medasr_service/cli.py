@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _expand(patterns: Sequence[str]) -> list[str]:
-    """Patterns that the shell left alone to the files that they match; a name without a match stays a name."""
+    """Patterns that the shell left alone, to the files that match; a name without a match stays a name."""
     files: list[str] = []
     for pattern in patterns:
         exact = pattern == STDIN or Path(pattern).exists()

@@ -1,0 +1,73 @@
+import io
+import json
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from medasr_service import cli
+from tests.conftest import CLIPS, SAMPLE, SAMPLE_TEXT
+
+BAD_FILE = "The file is not audio"
+
+
+def test_transcribe_prints_the_text_and_says_that_the_model_is_a_demo(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.main(["transcribe", str(SAMPLE), "--formatting", "raw"]) == cli.EXIT_OK
+    printed = capsys.readouterr()
+    assert printed.out == SAMPLE_TEXT + "\n"
+    assert "not for clinical use" in printed.err
+
+
+def test_standard_input_is_a_file(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(SAMPLE.read_bytes())))
+    assert cli.main(["transcribe", "-", "--formatting", "raw"]) == cli.EXIT_OK
+    assert capsys.readouterr().out == SAMPLE_TEXT + "\n"
+
+
+def test_a_bad_file_is_reported_and_the_others_are_transcribed(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad.wav"
+    bad.write_text("this is text")
+    files = [str(bad), str(tmp_path / "absent.wav"), str(CLIPS[0].path)]
+    assert cli.main(["transcribe", "--jsonl", *files]) == cli.EXIT_SOME_FAILED
+    printed = capsys.readouterr()
+    first, second, third = map(json.loads, printed.out.splitlines())
+    assert [line["file"] for line in (first, second, third)] == files
+    assert BAD_FILE in first["error"]
+    assert second["error"] == "No such file or directory"
+    assert third["text"]
+    assert f"{bad}: {BAD_FILE}" in printed.err
+
+
+def test_patterns_are_expanded_and_files_written_to_the_folder(tmp_path: Path) -> None:
+    for clip in CLIPS[:2]:
+        shutil.copy(clip.path, tmp_path)
+    out = tmp_path / "texts"
+    pattern = str(tmp_path / f"*{CLIPS[0].path.suffix}")
+    assert cli.main(["transcribe", pattern, "--format", "srt", "--output-dir", str(out)]) == cli.EXIT_OK
+    assert sorted(file.name for file in out.iterdir()) == sorted(
+        f"{clip.path.name}.srt" for clip in CLIPS[:2]
+    )
+    assert all("-->" in file.read_text() for file in out.iterdir())
+
+
+def test_an_unavailable_model_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEDASR_MODEL", "/no/such/folder")
+    assert cli.main(["transcribe", str(SAMPLE)]) == cli.EXIT_USAGE
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("medasr: /no/such/folder")
+
+
+@pytest.mark.parametrize("arguments", [[], ["transcribe"], ["transcribe", "a.wav", "--format", "docx"]])
+def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(arguments)
+    assert caught.value.code == cli.EXIT_USAGE
