@@ -9,6 +9,7 @@ MedASRError                   500
 │   │   └── UnsupportedAudio  415  not a known audio format
 │   ├── UploadTooLarge        413  more bytes than ``max_upload_mb``
 │   └── ModelNotFound         404  no such model here
+├── ClientDisconnected        499  nobody waits for the answer any more (nginx's code)
 ├── Busy                      429  ``max_concurrent_requests`` are under way
 ├── NotReady                  503  the model has not run yet, or cannot be reached
 └── ModelUnavailable          500  the checkpoint cannot be had or read: the service does not start
@@ -79,6 +80,13 @@ class UploadTooLarge(InvalidRequest):
 class ModelNotFound(InvalidRequest):
     status = 404
     code = "model_not_found"
+
+
+class ClientDisconnected(MedASRError):
+    status = 499
+
+    def __init__(self) -> None:
+        super().__init__("The client hung up.")
 
 
 class Busy(MedASRError):

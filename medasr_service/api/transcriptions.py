@@ -1,6 +1,8 @@
 """POST /v1/audio/transcriptions: OpenAI's transcription request over the Transcriber."""
 
-from typing import Any, BinaryIO
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, BinaryIO, TypeVar
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
@@ -10,9 +12,11 @@ from medasr_service import formats
 from medasr_service.api import parameters, uploads
 from medasr_service.api.parameters import Parameters
 from medasr_service.api.served import Served, served_or_503
-from medasr_service.errors import EmptyAudio, InvalidRequest
+from medasr_service.errors import ClientDisconnected, EmptyAudio, InvalidRequest
 from medasr_service.settings import Settings
 from medasr_service.transcript import Transcript
+
+T = TypeVar("T")
 
 router = APIRouter(tags=["audio"])
 
@@ -108,10 +112,31 @@ async def transcribe_upload(
             fields = parameters.parse(form, request.query_params)
             if fields.model is not None and not served.serves(fields.model):
                 raise served.refusal(fields.model, status=400)
-            options = fields.options(settings)
-            return await served.transcriber.transcribe(_recording(form, file_field), options), fields
+            recording, options = _recording(form, file_field), fields.options(settings)
+            work = served.transcriber.transcribe(recording, options)
+            return await _while_connected(request, work), fields
         finally:
             await form.close()
+
+
+async def _while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """The result of the work, which is given up as soon as nobody waits for it any more."""
+    task = asyncio.ensure_future(work)
+    hang_up = asyncio.ensure_future(_disconnect(request))
+    try:
+        await asyncio.wait((task, hang_up), return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientDisconnected
+        return task.result()
+    finally:
+        for each in (task, hang_up):
+            each.cancel()
+        await asyncio.wait((task, hang_up))  # the recording is closed only after the last read of it
+
+
+async def _disconnect(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def _recording(form: FormData, field: str) -> BinaryIO:
