@@ -13,7 +13,7 @@ from bentoml.exceptions import BentoMLException
 from starlette.requests import Request
 
 from config.models import PORTS
-from medasr_service import checkpoint, formats, settings
+from medasr_service import checkpoint, engines, formats, settings
 from medasr_service.api import transcriptions
 from medasr_service.api.app import create_app, error_response
 from medasr_service.api.served import Served
@@ -46,9 +46,7 @@ class MedASRModel:
     """Loads the checkpoint once; its calls meet in batches."""
 
     def __init__(self) -> None:
-        from medasr_service.engines.torch_ctc import TorchCTC
-
-        self._engine = TorchCTC(checkpoint.resolve(SETTINGS), threads=SETTINGS.threads)
+        self._engine = engines.load(checkpoint.resolve(SETTINGS), SETTINGS)
 
     # A job that would wait longer than max_latency_ms is dropped: a long file must not lose a window.
     @bentoml.api(
@@ -95,6 +93,7 @@ class MedASR:
         """Once, before any worker starts: without its model the service does not start at all."""
         try:
             found = checkpoint.resolve(SETTINGS)
+            engines.prepare(found, SETTINGS)
         except ModelUnavailable as error:
             raise SystemExit(f"medasr: {error}") from None
         log.info("serving %s (%s) on port %d", found.id, found.revision, PORT)

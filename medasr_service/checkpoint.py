@@ -43,7 +43,7 @@ class Checkpoint:
     def geometry(self) -> FrameGeometry:
         """Frames and samples, from the configuration of the encoder and of the feature extractor."""
         encoder = self.config["encoder_config"]
-        front_end = self._feature_extractor()
+        front_end = self.feature_extractor
         return FrameGeometry(
             sample_rate=front_end["sampling_rate"],
             window=front_end["win_length"],
@@ -52,7 +52,9 @@ class Checkpoint:
             stride=encoder["subsampling_conv_stride"],
         )
 
-    def _feature_extractor(self) -> dict[str, Any]:
+    @property
+    def feature_extractor(self) -> dict[str, Any]:
+        """The configuration of the front end."""
         processor = self.folder / "processor_config.json"
         if processor.exists():
             config: dict[str, Any] = _read_json(processor).get("feature_extractor", {})

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 from tqdm import tqdm
 
-from medasr_service import checkpoint, formats, settings
+from medasr_service import checkpoint, engines, formats, settings
 from medasr_service.checkpoint import DEMO_NOTICE
 from medasr_service.ctc import Vocabulary
 from medasr_service.errors import MedASRError
@@ -88,9 +88,7 @@ def _load(config: Settings) -> Transcriber:
     found = checkpoint.resolve(config)
     if found.demo:
         print(f"medasr: {found.id}: {DEMO_NOTICE}", file=sys.stderr)
-    from medasr_service.engines.torch_ctc import TorchCTC
-
-    engine = TorchCTC(found, threads=config.threads)
+    engine = engines.load(found, config)
 
     async def infer(waveforms: list[Waveform]) -> list[Emission]:
         return await asyncio.to_thread(engine.infer, waveforms)

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -25,7 +25,9 @@ class Settings(BaseSettings):
 
     model: str = Field(DEMO_MODEL, min_length=1)
     revision: str | None = None
+    engine: Literal["auto", "onnx", "torch"] = "auto"
     precision: Literal["fp32"] = "fp32"
+    cache_dir: Path = Path("~/.cache/medasr-service")
     threads: int | None = Field(None, ge=1)
     host: str = "127.0.0.1"
     port: int | None = Field(None, ge=1, le=65535)
@@ -44,6 +46,11 @@ class Settings(BaseSettings):
     spool_dir: Path | None = None
     max_concurrent_requests: int = Field(64, ge=1)
     request_timeout_s: int = Field(7200, ge=1)
+
+    @field_validator("cache_dir", "spool_dir")
+    @classmethod
+    def _expand_home(cls, folder: Path | None) -> Path | None:
+        return folder and folder.expanduser()
 
     @model_validator(mode="after")
     def _windows_fit(self) -> "Settings":

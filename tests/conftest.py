@@ -30,6 +30,7 @@ from medasr_service.settings import Settings
 from medasr_service.transcriber import Options, Transcriber
 
 ROOT = Path(__file__).parent.parent
+os.environ.setdefault("MEDASR_CACHE_DIR", str(ROOT / "build" / "cache"))
 SAMPLE = DEMO_FOLDER / "sample.wav"
 SAMPLE_TEXT = (DEMO_FOLDER / "sample.txt").read_text().strip()
 

@@ -1,9 +1,15 @@
 """What runs the network. An engine turns waveforms into log-posteriors and knows nothing of requests."""
 
-from collections.abc import Iterator, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Protocol, TypeAlias
 
-from medasr_service.geometry import Emission, Waveform
+import numpy as np
+from numpy.typing import NDArray
+
+from medasr_service.checkpoint import Checkpoint
+from medasr_service.geometry import Emission, FrameGeometry, Waveform
+from medasr_service.settings import Settings
 
 MAX_PADDING = 0.25  # of a group, so that padding stays cheap
 MAX_GROUP_SAMPLES = 160 * 16_000  # eight windows of 20 s: bounds the memory of one forward pass
@@ -17,6 +23,46 @@ class Engine(Protocol):
     def infer(self, waveforms: Sequence[Waveform]) -> list[Emission]:
         """One emission per waveform, in order, each as if the waveform had been alone."""
         ...
+
+
+Forward: TypeAlias = Callable[[list[Waveform]], NDArray[np.float32]]
+"""One forward pass: waveforms of similar length to log-posteriors, [batch, frames, vocabulary], padded."""
+
+
+def load(checkpoint: Checkpoint, settings: Settings) -> Engine:
+    """The engine that the settings name; imports only what that one needs.
+
+    Raises ModelUnavailable when the checkpoint cannot be run.
+    """
+    if settings.engine == "torch":
+        from medasr_service.engines.torch_ctc import TorchCTC
+
+        return TorchCTC(checkpoint, threads=settings.threads)
+    from medasr_service.engines.onnx_ctc import OnnxCTC
+
+    return OnnxCTC(checkpoint, prepare(checkpoint, settings), threads=settings.threads)
+
+
+def prepare(checkpoint: Checkpoint, settings: Settings) -> Path:
+    """What the engine of the settings runs: the checkpoint itself, or its ONNX artefact, made when needed."""
+    if settings.engine == "torch":
+        return checkpoint.folder
+    from medasr_service.engines import artefact
+
+    return artefact.ensure(checkpoint, settings.cache_dir, settings.precision)
+
+
+def infer_in_groups(
+    waveforms: Sequence[Waveform], geometry: FrameGeometry, forward: Forward
+) -> list[Emission]:
+    """One emission per waveform, in order; waveforms too short for a frame are padded with silence."""
+    padded = [np.pad(w, (0, max(0, geometry.receptive_samples - len(w)))) for w in waveforms]
+    emissions: dict[int, Emission] = {}
+    for group in groups([len(waveform) for waveform in padded]):
+        posteriors = forward([padded[i] for i in group])
+        for i, rows in zip(group, posteriors, strict=True):
+            emissions[i] = rows[: geometry.frames(len(padded[i]))].copy()
+    return [emissions[i] for i in range(len(waveforms))]
 
 
 def groups(lengths: Sequence[int]) -> Iterator[list[int]]:

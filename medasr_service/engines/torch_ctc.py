@@ -9,7 +9,7 @@ from transformers import AutoModelForCTC, AutoProcessor
 from transformers.utils import logging
 
 from medasr_service.checkpoint import Checkpoint
-from medasr_service.engines import groups
+from medasr_service.engines import infer_in_groups
 from medasr_service.engines.cpu import quota
 from medasr_service.errors import ModelUnavailable
 from medasr_service.geometry import Emission, Waveform
@@ -42,24 +42,18 @@ class TorchCTC:
             warnings.filterwarnings("ignore", message="Using padding='same'")
             self.infer([np.zeros(int(WARM_UP_S * self._geometry.sample_rate), np.float32)])
 
-    @torch.inference_mode()
     def infer(self, waveforms: Sequence[Waveform]) -> list[Emission]:
-        """[frames, vocabulary] for each waveform; one shorter than a frame is padded with silence."""
-        emissions: dict[int, Emission] = {}
-        for group in groups([len(waveform) for waveform in waveforms]):
-            emissions.update(zip(group, self._forward([waveforms[i] for i in group]), strict=True))
-        return [emissions[i] for i in range(len(waveforms))]
+        """[frames, vocabulary] for each waveform."""
+        return infer_in_groups(waveforms, self._geometry, self._forward)
 
-    def _forward(self, waveforms: Sequence[Waveform]) -> list[Emission]:
-        shortest = self._geometry.receptive_samples
-        padded = [np.pad(w, (0, max(0, shortest - len(w)))) for w in waveforms]
+    @torch.inference_mode()
+    def _forward(self, waveforms: list[Waveform]) -> Emission:
         inputs = self._features(
-            padded,
+            waveforms,
             sampling_rate=self._geometry.sample_rate,
             padding="longest",
             return_attention_mask=True,
             return_tensors="pt",
         )
-        logits = self._model(**inputs).logits.float()
-        posteriors = logits.log_softmax(dim=-1).numpy()
-        return [posteriors[i, : self._geometry.frames(len(w))].copy() for i, w in enumerate(padded)]
+        posteriors: Emission = self._model(**inputs).logits.float().log_softmax(dim=-1).numpy()
+        return posteriors

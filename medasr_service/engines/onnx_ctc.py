@@ -1,0 +1,56 @@
+"""The fast engine: ONNX Runtime on the exported network, the front end in numpy, no torch."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from medasr_service.checkpoint import Checkpoint
+from medasr_service.engines import infer_in_groups
+from medasr_service.engines.cpu import quota
+from medasr_service.engines.frontend import LogMel
+from medasr_service.errors import ModelUnavailable
+from medasr_service.geometry import Emission, Waveform
+
+BUCKET_FRAMES = 64  # lengths are padded to multiples of 0.64 s: few distinct shapes for little work
+WARM_UP_S = 1.0
+
+
+class OnnxCTC:
+    """Loads the artefact once and runs it once, so that a loaded engine is one that works."""
+
+    name = "onnxruntime fp32"
+
+    def __init__(self, checkpoint: Checkpoint, artefact: Path, *, threads: int | None = None) -> None:
+        """Raises ModelUnavailable when the artefact cannot be run."""
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or quota()
+        options.inter_op_num_threads = 1
+        options.enable_cpu_mem_arena = False  # it keeps the largest of every shape, and grows
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # the CPU is shared
+        try:
+            self._session = onnxruntime.InferenceSession(
+                artefact, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # ONNX Runtime has no narrower class
+            raise ModelUnavailable(f"{checkpoint.id} cannot be run by ONNX Runtime: {error}") from error
+        self._geometry = checkpoint.geometry
+        self._features = LogMel(checkpoint.feature_extractor)
+        self.infer([np.zeros(int(WARM_UP_S * self._geometry.sample_rate), np.float32)])
+
+    def infer(self, waveforms: Sequence[Waveform]) -> list[Emission]:
+        """[frames, vocabulary] for each waveform."""
+        return infer_in_groups(waveforms, self._geometry, self._forward)
+
+    def _forward(self, waveforms: list[Waveform]) -> Emission:
+        features = [self._features(waveform) for waveform in waveforms]
+        length = -(-max(map(len, features)) // BUCKET_FRAMES) * BUCKET_FRAMES
+        batch = np.zeros((len(features), length, features[0].shape[1]), np.float32)
+        mask = np.zeros((len(features), length), bool)
+        for i, each in enumerate(features):
+            batch[i, : len(each)] = each
+            mask[i, : len(each)] = True
+        posteriors: Emission
+        [posteriors] = self._session.run(None, {"features": batch, "mask": mask})
+        return posteriors

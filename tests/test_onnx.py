@@ -1,0 +1,155 @@
+"""The ONNX engine against the reference, and the cache of its artefacts."""
+
+import json
+import logging
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from transformers import AutoProcessor
+
+from medasr_service import ctc, engines
+from medasr_service.checkpoint import Checkpoint
+from medasr_service.ctc import Vocabulary
+from medasr_service.engines import Engine, artefact
+from medasr_service.engines.frontend import LogMel
+from medasr_service.engines.torch_ctc import TorchCTC
+from medasr_service.errors import ModelUnavailable
+from medasr_service.settings import Settings
+from tests.conftest import CLIPS, ROOT
+
+
+@pytest.fixture(scope="module")
+def onnx(demo: Checkpoint) -> Engine:
+    return engines.load(demo, Settings(engine="onnx"))
+
+
+@pytest.mark.parametrize("samples", [400, 559, 560, 16_000, 48_123])
+def test_the_front_end_equals_the_feature_extractor(
+    demo: Checkpoint, rng: np.random.Generator, samples: int
+) -> None:
+    waveform = rng.normal(0, 0.1, samples).astype(np.float32)
+    reference = AutoProcessor.from_pretrained(demo.folder).feature_extractor
+    expected = reference(waveform, sampling_rate=16_000, return_tensors="np").input_features[0]
+    got = LogMel(demo.feature_extractor)(waveform)
+    assert got.shape == expected.shape
+    assert np.abs(got - expected).max() < 1e-4
+
+
+def test_posteriors_equal_the_reference_in_one_batch(onnx: Engine, engine: TorchCTC) -> None:
+    waveforms = [clip.waveform for clip in CLIPS]
+    waveforms.append(waveforms[0][:1000])  # shorter than a frame
+    for got, expected in zip(onnx.infer(waveforms), engine.infer(waveforms), strict=True):
+        assert got.shape == expected.shape
+        assert np.abs(np.exp(got) - np.exp(expected)).max() < 1e-4
+
+
+def test_every_clip_has_the_text_of_the_reference(
+    onnx: Engine, engine: TorchCTC, vocabulary: Vocabulary
+) -> None:
+    for clip in CLIPS:
+        tokens = [ctc.greedy(each.infer([clip.waveform])[0], vocabulary) for each in (onnx, engine)]
+        assert [token.id for token in tokens[0]] == [token.id for token in tokens[1]]
+
+
+def test_an_emission_alone_equals_that_in_a_batch(onnx: Engine) -> None:
+    waveforms = [clip.waveform for clip in CLIPS]
+    for waveform, together in zip(waveforms, onnx.infer(waveforms), strict=True):
+        [alone] = onnx.infer([waveform])
+        assert np.abs(alone - together).max() < 1e-3
+        assert (alone.argmax(axis=1) == together.argmax(axis=1)).all()
+
+
+def test_the_serving_process_imports_neither_torch_nor_transformers() -> None:
+    program = """
+import sys
+from medasr_service import checkpoint, engines, settings
+found = checkpoint.resolve(settings.load())
+engines.load(found, settings.load())
+print([name for name in ("torch", "transformers", "librosa", "numba") if name in sys.modules])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.fixture
+def exports(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The files that were exported, by an exporter that writes a byte: exporting takes seconds."""
+    made: list[Path] = []
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        made.append(Path(command[-1]))
+        made[-1].write_bytes(b"graph")
+        made[-1].with_suffix(".onnx.data").write_bytes(b"weights")
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr("medasr_service.engines.artefact.subprocess.run", run)
+    return made
+
+
+def test_an_artefact_is_made_once_and_announced(
+    demo: Checkpoint, exports: list[Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "bentoml.medasr"):
+        first = artefact.ensure(demo, tmp_path, "fp32")
+        second = artefact.ensure(demo, tmp_path, "fp32")
+    assert first == second
+    assert len(exports) == 1
+    assert "exporting medasr-demo" in caplog.text
+    manifest = json.loads((first.parent / artefact.MANIFEST).read_text())
+    assert manifest["source"]["revision"] == "bundled"
+    assert set(manifest["files"]) == {"model.onnx", "model.onnx.data"}
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".export")] == []
+
+
+def test_two_that_start_together_export_once(demo: Checkpoint, exports: list[Path], tmp_path: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        files = set(pool.map(lambda _: artefact.ensure(demo, tmp_path, "fp32"), range(4)))
+    assert len(files) == len(exports) == 1
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model.onnx.data", "manifest.json"])
+@pytest.mark.parametrize("damage", [b"", b"other"])
+def test_a_damaged_artefact_is_made_again(
+    demo: Checkpoint, exports: list[Path], tmp_path: Path, name: str, damage: bytes
+) -> None:
+    file = artefact.ensure(demo, tmp_path, "fp32")
+    (file.parent / name).write_bytes(damage)
+    artefact.ensure(demo, tmp_path, "fp32")
+    assert len(exports) == 2
+    assert file.read_bytes() == b"graph"
+
+
+def test_another_revision_gets_another_artefact(
+    demo: Checkpoint, exports: list[Path], tmp_path: Path
+) -> None:
+
+    other = replace(demo, revision="another")
+    assert artefact.ensure(demo, tmp_path, "fp32") != artefact.ensure(other, tmp_path, "fp32")
+    assert len(exports) == 2
+
+
+def test_an_unwritable_cache_is_one_line(demo: Checkpoint, tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    with pytest.raises(ModelUnavailable, match="MEDASR_CACHE_DIR"):
+        artefact.ensure(demo, blocked / "cache", "fp32")
+
+
+def test_a_failed_export_leaves_nothing_and_says_why(
+    demo: Checkpoint, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fail(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        Path(command[-1]).write_bytes(b"half")
+        return subprocess.CompletedProcess(command, 1, "", "Traceback\nOSError: No space left on device\n")
+
+    monkeypatch.setattr("medasr_service.engines.artefact.subprocess.run", fail)
+    with pytest.raises(ModelUnavailable, match="No space left on device"):
+        artefact.ensure(demo, tmp_path, "fp32")
+    assert not [path for path in tmp_path.iterdir() if path.suffix != ".lock"]
