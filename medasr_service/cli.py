@@ -1,10 +1,14 @@
-"""medasr transcribe FILE...: the server's own path from recording to text, without the server."""
+"""medasr transcribe FILE...: the server's own path from recording to text, without the server.
+
+medasr export: makes the ONNX artefact of the model that is set, so that the first start need not.
+"""
 
 import argparse
 import asyncio
 import glob
 import io
 import json
+import logging
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -42,10 +46,16 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     transcribe.add_argument("--jsonl", action="store_true", help="a line of JSON per file, also for failures")
     transcribe.add_argument("--formatting", choices=("dictation", "raw"), help="default: as set")
     transcribe.add_argument("--no-progress", action="store_true", help="no progress bar")
+    commands.add_parser("export", help="make the ONNX artefact of the model of MEDASR_MODEL; print its path")
     return parser.parse_args(arguments)
 
 
-def run(options: argparse.Namespace, config: Settings) -> int:
+def run_export(config: Settings) -> int:
+    print(engines.prepare(checkpoint.resolve(config), config))
+    return EXIT_OK
+
+
+def run_transcribe(options: argparse.Namespace, config: Settings) -> int:
     """Transcribes each file; one that fails is reported and does not stop the others."""
     files = _expand(options.files)
     transcriber = _load(config)
@@ -68,8 +78,11 @@ def run(options: argparse.Namespace, config: Settings) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
+    logging.basicConfig(format="medasr: %(message)s")
+    logging.getLogger("bentoml.medasr").setLevel(logging.INFO)
+    config = settings.load()
     try:
-        return run(options, settings.load())
+        return run_export(config) if options.command == "export" else run_transcribe(options, config)
     except MedASRError as error:
         print(f"medasr: {error.message}", file=sys.stderr)
         return EXIT_USAGE

@@ -66,6 +66,11 @@ def test_an_unavailable_model_is_one_line(
     assert line.startswith("medasr: /no/such/folder")
 
 
+def test_export_prints_where_the_artefact_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["export"]) == cli.EXIT_OK
+    assert Path(capsys.readouterr().out.strip()).name == "model.onnx"
+
+
 @pytest.mark.parametrize("arguments", [[], ["transcribe"], ["transcribe", "a.wav", "--format", "docx"]])
 def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:
