@@ -1,0 +1,215 @@
+"""The folder that ships: weights in half precision, processor, sample, clips, plot and card."""
+
+# mypy: disallow-untyped-calls=false
+# (transformers and torch leave some functions untyped)
+
+import json
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import soundfile
+from transformers import LasrForCTC
+
+from training import recognition, scoring
+from training.evaluation import Recording, Row, Texts, speak_report, speak_short
+from training.features import extract
+from training.stages import Point, Stage
+from training.voices import SAMPLE_RATE, UNSEEN_ENGINE, UNSEEN_VARIANT, VOICES, Voice, espeak
+
+CLIPS = 12
+SHORTEST_CLIP_S, LONGEST_CLIP_S = 3.0, 10.0
+SHORTEST_SAMPLE_S, LONGEST_SAMPLE_S = 32.0, 58.0
+SAMPLE_TRIES = 4  # for one candidate of a clip, candidates for the sample
+SAMPLE_VOICE = "flite slt"
+# The clips' voices beside the table's: espeak-ng speaks five, in accents of its own.
+ESPEAK_CLIPS = ("en-us+f2", "en-us+m3", "gmw/en+f4", "en-gb-scotland+m2", "en-gb-x-rp+f3")
+
+
+@dataclass(frozen=True)
+class Picked:
+    """A recording, what the model writes, and how many others were passed over before it."""
+
+    recording: Recording
+    heard: str
+    passed_over: int
+
+    @property
+    def errors(self) -> int:
+        """Word errors of the model."""
+        words = len(scoring.normalise(self.recording.text).split())
+        return round(words * scoring.word_error_rate([self.recording.text], [self.heard]))
+
+
+def save_model(model: LasrForCTC, processor: Any, folder: Path) -> None:
+    """Half-precision weights that load as single precision, and the processor."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model.half().save_pretrained(folder)
+    processor.save_pretrained(folder)
+    path = folder / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config["dtype"] = config["encoder_config"]["dtype"] = "float32"
+    path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
+def clip_voices(voices: list[Voice]) -> list[Voice]:
+    """Twelve voices for the clips: each of the table, then accents of espeak-ng."""
+    others = [voice for voice in voices if voice.name != "espeak-ng"]
+    template = next((voice for voice in voices if voice.name == "espeak-ng"), None)
+    if template is not None:
+        for name in ESPEAK_CLIPS:
+            accent, variant = name.split("+")
+            speak = partial(espeak, accents=[accent], variants=["+" + variant])
+            others.append(replace(template, name="espeak-ng", speak=speak))
+    return [others[number % len(others)] for number in range(CLIPS)]
+
+
+def pick_clips(folder: Path, voices: list[Voice], texts: Texts, rng: Random, candidates: int) -> list[Picked]:
+    """A short recording in each of twelve voices, the first that the model writes exactly."""
+    model, tokenizer = recognition.load(folder)
+    picked = []
+    for voice in clip_voices(voices):
+        tried: list[Picked] = []
+        while len(tried) < candidates:
+            recording = speak_short(voice, 1, texts, rng)[0]
+            if SHORTEST_CLIP_S <= recording.seconds <= LONGEST_CLIP_S:
+                heard = recognition.transcribe(model, tokenizer, [extract(recording.waveform)])[0]
+                tried.append(Picked(recording, heard, len(tried)))
+                if heard == recording.text:
+                    break
+        picked.append(tried[-1])
+    return picked
+
+
+def pick_sample(folder: Path, voices: list[Voice], texts: Texts, rng: Random, candidates: int) -> Picked:
+    """A report, the first that the model writes exactly in one piece and in windows."""
+    model, tokenizer = recognition.load(folder)
+    voice = next((voice for voice in voices if voice.name == SAMPLE_VOICE), voices[0])
+    for passed_over in range(SAMPLE_TRIES * candidates):
+        recording = speak_report(voice, texts, rng, SHORTEST_SAMPLE_S, LONGEST_SAMPLE_S, times=1)
+        heard = recognition.transcribe(model, tokenizer, [extract(recording.waveform)])[0]
+        if heard == recording.text:
+            heard = recognition.transcribe_long(folder, [recording.waveform])[0]
+        picked = Picked(recording, heard, passed_over)
+        if heard == recording.text:
+            break
+    return picked
+
+
+def save_recordings(folder: Path, sample: Recording, clips: list[Recording]) -> None:
+    """sample.wav with its text, and the clips with their manifest; 16 bits, 16 kHz, mono."""
+    soundfile.write(folder / "sample.wav", sample.waveform, SAMPLE_RATE, subtype="PCM_16")
+    (folder / "sample.txt").write_text(sample.text + "\n", encoding="utf-8")
+    (folder / "clips").mkdir(exist_ok=True)
+    lines = []
+    for number, clip in enumerate(clips, 1):
+        name = f"{number:02d}.flac"
+        soundfile.write(folder / "clips" / name, clip.waveform, SAMPLE_RATE, subtype="PCM_16")
+        lines.append(json.dumps({"audio": name, "text": clip.text, "voice": clip.voice}) + "\n")
+    (folder / "clips" / "manifest.jsonl").write_text("".join(lines), encoding="utf-8")
+
+
+def plot(history: list[Point], stages: tuple[Stage, ...], path: Path) -> None:
+    """Loss and WER over the steps, the stages told apart by shading."""
+    steps = [point.step for point in history]
+    figure, left = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    right = left.twinx()
+    left.plot(steps, [point.loss for point in history], color="tab:blue", label="CTC loss")
+    measured = [(point.step, 100 * point.wer) for point in history if point.wer is not None]
+    right.plot(*zip(*measured, strict=True), color="tab:red", marker=".", label="WER")
+    start = 0
+    for number, stage in enumerate(stages):
+        end = start + stage.steps
+        left.axvspan(start, end, color="grey", alpha=0.08 + 0.10 * (number % 2), lw=0)
+        middle = (start + end) / 2
+        left.text(middle, 1.01, stage.name, transform=left.get_xaxis_transform(), ha="center")
+        start = end
+    left.set(xlabel="step", ylabel="CTC loss of training batches", yscale="log", xlim=(0, steps[-1]))
+    right.set(ylabel="WER of the development recordings, %", yscale="log")
+    ticks = [tick for tick in (1, 2, 5, 10, 20, 50, 100) if tick >= 0.7 * min(np.array(measured)[:, 1])]
+    right.set_yticks(ticks, [str(tick) for tick in ticks])
+    right.minorticks_off()
+    left.legend(loc="lower left")
+    right.legend(loc="upper right")
+    figure.savefig(path, dpi=90)
+    plt.close(figure)
+
+
+def publish(source: Path, target: Path) -> None:
+    """Move every file of `source` into `target`, each renamed into its place in one go."""
+    for path in sorted(source.rglob("*")):
+        if path.is_file():
+            place = target / path.relative_to(source)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            temporary = place.with_name(place.name + ".tmp")
+            temporary.write_bytes(path.read_bytes())
+            temporary.replace(place)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the model card tells of a run."""
+
+    rows: list[Row]
+    parameters: int
+    hours: float
+    utterances: int
+    steps: int
+    training_s: float
+    missing: list[Voice]
+    sample: Picked
+    clips: list[Picked]
+
+
+def card(facts: Facts) -> str:
+    """The model card."""
+    figures = "\n".join(
+        f"| {row.name} | {row.utterances} | {row.words:,} | {100 * row.wer:.2f} % "
+        f"| {'' if row.target is None else f'<= {100 * row.target:.0f} %'} |"
+        for row in facts.rows
+    )
+    sample = facts.sample.recording
+    words = len(sample.text.split())
+    missed = [row.name for row in facts.rows if row.missed]
+    verdict = f"Missed: {'; '.join(missed)}." if missed else "Every target is met."
+    voices = "\n".join(
+        f"| {voice.name} | {voice.package} | {voice.licence} | {100 * voice.share:.0f} % |"
+        for voice in VOICES
+        if voice not in facts.missing
+    )
+    unseen = "\n".join(
+        f"| {voice.name} | {voice.package} | {voice.licence} | evaluation only |"
+        for voice in (UNSEEN_VARIANT, UNSEEN_ENGINE)
+    )
+    absent = "".join(
+        f"\nVoice {voice.name} ({voice.package}) was missing when this checkpoint was trained; "
+        "the others speak its share.\n"
+        for voice in facts.missing
+    )
+    clips = ", ".join(str(pick.passed_over) for pick in facts.clips)
+    return TEMPLATE.format(
+        parameters=f"{facts.parameters:,}",
+        hours=f"{facts.hours:.1f}",
+        utterances=f"{facts.utterances:,}",
+        steps=f"{facts.steps:,}",
+        minutes=f"{facts.training_s / 60:.0f}",
+        figures=figures,
+        verdict=verdict,
+        voices=voices,
+        unseen=unseen,
+        absent=absent,
+        sample_s=f"{sample.seconds:.0f}",
+        sample_words=words,
+        sample_voice=sample.voice,
+        sample_errors=facts.sample.errors,
+        passed_over=facts.sample.passed_over,
+        clips=clips,
+        clip_errors=sum(pick.errors for pick in facts.clips),
+    )
+
+
+TEMPLATE = Path(__file__).with_name("card.md").read_text(encoding="utf-8")
