@@ -34,7 +34,7 @@ MIN_DURATION_S = 0.1  # OpenAI's limit
 MIN_RATE, MAX_RATE = 4_000, 768_000
 BLOCK_VALUES = 1 << 17  # samples x channels decoded at a time: 0.5 MB
 PEAK = 0.95  # what a quiet recording is brought up to
-QUIET_PEAK = 0.3  # below this (-10 dBFS) a recording counts as quiet; above, it stays as it is
+QUIET_PEAK = 0.1  # below this (-20 dBFS) a recording counts as quiet; above, it stays as it is
 
 Block: TypeAlias = NDArray[np.float32]
 """Samples as decoded, shape [samples, channels]."""
@@ -139,10 +139,16 @@ def _decode_sndfile(file: BinaryIO, check: Callable[[int, int, float], None]) ->
     try:
         sound = soundfile.SoundFile(file)
     except (soundfile.LibsndfileError, TypeError):
-        raise UnsupportedAudio(
-            "The file is not audio in a known format (WAV, FLAC, OGG, Opus, MP3, M4A, AAC, MP4, WebM)."
-        ) from None
+        raise UnsupportedAudio(_NOT_AUDIO) from None
     with sound:
+        if sound.format not in ("WAV", "WAVEX", "FLAC", "OGG", "MP3"):  # cut off, others pass for whole
+            raise UnsupportedAudio(_NOT_AUDIO)
+        # libsndfile stops an MP3 where it guesses its end, and cannot end a FLAC of unknown length
+        if sound.format == "MP3" or (sound.format == "FLAC" and sound.frames >= 1 << 62):
+            file.seek(0)
+            announced = sound.format == "MP3" and _mp3_count(file) > 0
+            yield from _decode_ffmpeg(file, sound.format.lower(), check, announced=announced)
+            return
         promised = sound.frames if 0 < sound.frames < 1 << 62 else 0  # 0: the header does not know
         check(sound.samplerate, sound.channels, promised / sound.samplerate)
         decoded = 0
@@ -161,17 +167,23 @@ def _decode_sndfile(file: BinaryIO, check: Callable[[int, int, float], None]) ->
 
 
 def _decode_ffmpeg(
-    file: BinaryIO, container: str, check: Callable[[int, int, float], None]
+    file: BinaryIO, container: str, check: Callable[[int, int, float], None], *, announced: bool = True
 ) -> Iterator[tuple[Block, int]]:
+    """``announced``: the container knows its length; without, FFmpeg would guess."""
     try:
         with av.open(file, mode="r", format=container, metadata_errors="ignore") as source:
             if not source.streams.audio:
                 raise InvalidAudio("The file has no audio track.")
             track = source.streams.audio[0]
+            if track.codec_context is None:
+                raise UnsupportedAudio(f"The sound in this {container} file is in an unknown coding.")
             rate = track.codec_context.sample_rate
-            promised_s = (
-                float(track.duration * track.time_base) if track.duration and track.time_base else 0.0
-            )
+            promised_s, slack_s = 0.0, 1.0  # containers count in packets, and round
+            if track.duration and track.time_base and announced:
+                promised_s = float(track.duration * track.time_base)
+            elif container == "matroska" and source.duration:
+                promised_s = source.duration / av.time_base
+                slack_s = max(1.0, 0.02 * promised_s)  # FFmpeg's own estimate, where it wrote into a pipe
             check(rate, track.codec_context.channels, promised_s)
             planar = av.AudioResampler(format="fltp")
             decoded = 0
@@ -183,7 +195,7 @@ def _decode_ffmpeg(
                         raise InvalidAudio("The sample rate changes in the middle of the recording.")
                     decoded += len(block)
                     yield block, rate
-            if decoded / rate < promised_s - 1.0:  # containers count in packets, and round
+            if decoded / rate < promised_s - slack_s:
                 raise _truncated(decoded, rate)
     except av.FFmpegError:
         raise UnsupportedAudio(
@@ -191,9 +203,28 @@ def _decode_ffmpeg(
         ) from None
 
 
+_NOT_AUDIO = "The file is not audio in a known format (WAV, FLAC, OGG, Opus, MP3, M4A, AAC, MP4, WebM)."
+
+
+def _mp3_count(file: BinaryIO) -> int:
+    """The number of frames that the Xing header of an MP3 announces; 0 where it has none."""
+    file.seek(0)
+    head = file.read(10)
+    tag = (
+        10 + sum((byte & 0x7F) << 7 * (3 - i) for i, byte in enumerate(head[6:10]))
+        if head[:3] == b"ID3"
+        else 0
+    )
+    file.seek(tag)
+    frame = file.read(256)
+    file.seek(0)
+    at = max(frame.find(b"Xing"), frame.find(b"Info"))
+    return int.from_bytes(frame[at + 8 : at + 12]) if at >= 0 and frame[at + 7] & 1 else 0
+
+
 def _truncated(decoded: int, rate: int) -> TruncatedAudio:
     return TruncatedAudio(
-        f"The recording is damaged or cut off: it breaks off after {decoded / rate:.1f} s, before its end."
+        f"The recording is damaged or cut off: only the first {decoded / rate:.0f} s or so can be read."
     )
 
 

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import BinaryIO, Literal, TypeAlias
+from typing import Any, BinaryIO, Literal, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from medasr_service.geometry import Emission, FrameGeometry, Waveform
 from medasr_service.settings import Settings
 from medasr_service.transcript import Segment, Transcript
 
+T = TypeVar("T")
 Infer: TypeAlias = Callable[[list[Waveform]], Awaitable[list[Emission]]]
 """The one seam: waveforms to emissions, wherever the model runs."""
 
@@ -52,7 +53,7 @@ class Transcriber:
     async def inspect(self, file: BinaryIO) -> AudioInfo:
         """Refuses what cannot be transcribed (InvalidAudio and its children) before any of it is."""
         limits = self._settings
-        return await asyncio.to_thread(
+        return await _in_thread(
             audio.inspect, file, max_duration_s=limits.max_duration_s, max_channels=limits.max_channels
         )
 
@@ -91,7 +92,7 @@ class Transcriber:
         chunks = chunking.split(
             blocks, self._geometry, chunk_s=options.chunk_length_s, stride_s=options.stride_length_s
         )
-        stitcher = Stitcher()
+        stitcher = Stitcher(blank=self._vocabulary.blank)
         async with aclosing(self._inferred(chunks)) as windows:
             held: tuple[Chunk, Emission] | None = None
             async for window in windows:
@@ -110,7 +111,7 @@ class Transcriber:
             more = True
             while more or pending:
                 while more and len(pending) < self._settings.chunks_in_flight:
-                    chunk = await asyncio.to_thread(next, chunks, None)
+                    chunk = await _in_thread(next, chunks, None)
                     if chunk is None:
                         more = False
                     else:
@@ -125,6 +126,16 @@ class Transcriber:
     async def _infer_one(self, waveform: Waveform) -> Emission:
         [emission] = await self._infer([waveform])
         return emission
+
+
+async def _in_thread(work: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    """asyncio.to_thread, but cancelled it waits for the thread's end: it may be reading the file."""
+    task = asyncio.ensure_future(asyncio.to_thread(work, *args, **kwargs))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
 
 
 class _Decoder:

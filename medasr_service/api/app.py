@@ -78,8 +78,8 @@ def _index() -> RedirectResponse:
 
 async def _unknown_route(request: Request) -> Response:
     """404 in OpenAI's shape, or 405 where the path exists under another method."""
-    for route in request.app.routes:
-        if route.matches(request.scope)[0] is Match.PARTIAL:
+    for route in (*request.app.routes, *transcriptions.router.routes):
+        if route.matches(request.scope)[0] is Match.PARTIAL and hasattr(route, "methods"):
             raise HTTPException(405, headers={"Allow": ", ".join(sorted(route.methods))})
     raise HTTPException(404)
 

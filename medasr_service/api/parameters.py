@@ -6,7 +6,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from starlette.datastructures import FormData, QueryParams
 
 from medasr_service.errors import InvalidRequest
-from medasr_service.settings import Settings
+from medasr_service.settings import MAX_STRIDE, Settings
 from medasr_service.transcriber import Options
 
 ENGLISH = ("en", "english")
@@ -45,9 +45,9 @@ class Parameters(BaseModel):
                 f"chunk_length_s is {chunk_s:g}; the limit is {settings.max_chunk_length_s:g}.",
                 param="chunk_length_s",
             )
-        if 2 * stride_s >= chunk_s:
+        if stride_s > MAX_STRIDE * chunk_s:
             raise InvalidRequest(
-                f"stride_length_s is {stride_s:g}; it must be under half of chunk_length_s ({chunk_s:g}).",
+                f"stride_length_s is {stride_s:g}; the limit is {MAX_STRIDE} of chunk_length_s, {chunk_s:g}.",
                 param="stride_length_s",
             )
         return Options(chunk_s, stride_s, self.formatting or default.formatting)

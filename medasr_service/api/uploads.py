@@ -5,7 +5,7 @@ from tempfile import SpooledTemporaryFile
 from typing import BinaryIO, cast
 
 from python_multipart.multipart import parse_options_header
-from starlette.datastructures import FormData
+from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -93,9 +93,21 @@ class _AudioFormParser(MultiPartParser):
         if part.file is not None:
             part.file.file.close()
             # beyond max_size, tempfile opens it with O_TMPFILE, or unlinks it at once: it never has a name
-            spool = SpooledTemporaryFile(max_size=self._spool_bytes, dir=self._spool_dir)  # noqa: SIM115
+            spool = SpooledTemporaryFile(max_size=max(1, self._spool_bytes), dir=self._spool_dir)  # noqa: SIM115
             self._files_to_close_on_error.append(spool)
             part.file.file = cast(BinaryIO, spool)
+
+    async def parse(self) -> FormData:
+        """Whatever happens, no spool stays open but those of the form."""
+        kept: set[int] = set()
+        try:
+            form = await super().parse()
+            kept = {id(value.file) for value in form.values() if isinstance(value, UploadFile)}
+            return form
+        finally:
+            for file in self._files_to_close_on_error:
+                if id(file) not in kept:
+                    file.close()
 
 
 async def read_form(request: Request, settings: Settings, *, file_field: str) -> FormData:
@@ -111,3 +123,5 @@ async def read_form(request: Request, settings: Settings, *, file_field: str) ->
         return await _AudioFormParser(request, settings, file_field).parse()
     except MultiPartException as error:
         raise InvalidRequest(f"The form cannot be read: {error.message}") from None
+    except UnicodeError:
+        raise InvalidRequest("The form cannot be read: its text is not in its charset.") from None

@@ -1,0 +1,378 @@
+"""Uploads: in memory, or in a file without a name; and how many are taken at a time."""
+
+import asyncio
+import io
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import httpx
+import numpy as np
+import pytest
+import soundfile
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from starlette.types import Message
+
+from medasr_service import audio
+from medasr_service.api.app import create_app
+from medasr_service.api.served import Served
+from medasr_service.api.uploads import BodyLimit
+from medasr_service.audio import AudioInfo
+from medasr_service.checkpoint import Checkpoint
+from medasr_service.ctc import Vocabulary
+from medasr_service.geometry import Emission, Waveform
+from medasr_service.settings import Settings
+from medasr_service.transcriber import Infer, Transcriber
+from tests.test_audio import encode, sound
+
+ROUTE = "/v1/audio/transcriptions"
+MIB = 1 << 20
+BOUNDARY = "a-boundary"
+SMALL = encode(sound(1.0))
+LARGE = encode(sound(20.0, 48_000), 48_000)  # 1.8 MiB
+
+MakeApp = Callable[..., FastAPI]
+
+
+def open_files(folder: Path) -> list[str]:
+    """Links of this process's open files that lie, or lay, in the folder."""
+    links = []
+    for descriptor in Path("/proc/self/fd").iterdir():
+        try:
+            link = str(descriptor.readlink())
+        except FileNotFoundError:  # that of the listing itself
+            continue
+        if link.startswith(f"{folder}/"):
+            links.append(link)
+    return links
+
+
+@pytest.fixture
+def make_app(demo: Checkpoint, vocabulary: Vocabulary) -> MakeApp:
+    """The application over an ``infer`` of the test's; keywords are settings."""
+
+    def make(infer: Infer, **settings: Any) -> FastAPI:
+        configured = Settings(**settings)
+        app = create_app(configured)
+        transcriber = Transcriber(infer, vocabulary, demo.geometry, configured)
+        app.state.served = Served(demo, transcriber, configured.max_concurrent_requests)
+        app.state.served.engine = "test"
+        return app
+
+    return make
+
+
+@pytest.fixture
+def quiet(demo: Checkpoint, vocabulary: Vocabulary) -> Infer:
+    """A model that hears nothing."""
+
+    async def infer(waveforms: list[Waveform]) -> list[Emission]:
+        shapes = [(demo.geometry.frames(len(waveform)), len(vocabulary.pieces)) for waveform in waveforms]
+        emissions = [np.full(shape, -20, np.float32) for shape in shapes]
+        for emission in emissions:
+            emission[:, vocabulary.blank] = 0
+        return emissions
+
+    return infer
+
+
+@asynccontextmanager
+async def connected(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        yield client
+
+
+def form(data: bytes, *, size: int = 65_536) -> Iterator[bytes]:
+    """A multipart form of one file, in the chunks of a network."""
+    head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="patient.wav"\r\n\r\n'
+    yield head.encode()
+    for at in range(0, len(data), size):
+        yield data[at : at + size]
+    yield f"\r\n--{BOUNDARY}--\r\n".encode()
+
+
+async def post_chunks(
+    app: Any,
+    chunks: Iterator[bytes],
+    before_each: Callable[[], None] = lambda: None,
+    *,
+    hangs_up: asyncio.Event | None = None,
+) -> int | None:
+    """The status of the answer; a client whose chunks end before the form's end is gone."""
+    sent: list[Message] = []
+
+    complete = False
+
+    async def receive() -> Message:
+        nonlocal complete
+        before_each()
+        if complete:
+            await (hangs_up or asyncio.Event()).wait()  # without, the client waits for the answer
+            return {"type": "http.disconnect"}
+        chunk = next(chunks, None)
+        if chunk is None:
+            return {"type": "http.disconnect"}
+        complete = chunk.endswith(b"--\r\n")
+        return {"type": "http.request", "body": chunk, "more_body": not complete}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    content_type = f"multipart/form-data; boundary={BOUNDARY}".encode()
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "POST",
+        "scheme": "http",
+        "path": ROUTE,
+        "raw_path": ROUTE.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "headers": [(b"content-type", content_type)],
+        "client": ("test", 1),
+        "server": ("test", 80),
+    }
+    await app(scope, receive, send)
+    return sent[0]["status"] if sent else None
+
+
+@pytest.mark.parametrize(
+    ("data", "spool_mb", "spooled"),
+    [
+        pytest.param(SMALL, 1, False, id="a small one in memory"),
+        pytest.param(LARGE, 2, False, id="one just under the limit in memory"),
+        pytest.param(LARGE, 1, True, id="a large one in a file"),
+        pytest.param(SMALL, 0, True, id="any in a file where nothing is to stay in memory"),
+    ],
+)
+async def test_an_upload_is_spooled_beyond_the_limit(
+    make_app: MakeApp, quiet: Infer, tmp_path: Path, data: bytes, spool_mb: int, spooled: bool
+) -> None:
+    seen: list[list[str]] = []
+
+    async def infer(waveforms: list[Waveform]) -> list[Emission]:
+        seen.append(open_files(tmp_path))
+        return await quiet(waveforms)
+
+    app = make_app(infer, spool_mb=spool_mb, spool_dir=tmp_path)
+    async with connected(app) as client:
+        response = await client.post(ROUTE, files={"file": ("patient.wav", data)})
+    assert response.status_code == 200, response.text
+    assert seen
+    assert all(len(links) == spooled for links in seen)
+    assert all(link.endswith("(deleted)") for links in seen for link in links)
+    assert open_files(tmp_path) == []
+
+
+async def test_a_spooled_upload_never_has_a_name(make_app: MakeApp, quiet: Infer, tmp_path: Path) -> None:
+    listings: list[list[Path]] = []
+    opened: set[str] = set()
+
+    def look() -> None:
+        listings.append(list(tmp_path.iterdir()))
+        opened.update(open_files(tmp_path))
+
+    async def infer(waveforms: list[Waveform]) -> list[Emission]:
+        look()
+        return await quiet(waveforms)
+
+    app = make_app(infer, spool_mb=1, spool_dir=tmp_path)
+    assert await post_chunks(app, form(LARGE), look) == 200
+    assert len(listings) > len(LARGE) // 65_536
+    assert not any(listings)
+    assert opened
+    assert all(link.endswith("(deleted)") for link in opened)
+    assert open_files(tmp_path) == []
+
+
+async def test_a_spooled_upload_is_read_as_one_in_memory(
+    make_client: Callable[..., TestClient], tmp_path: Path
+) -> None:
+    fields = {"response_format": "verbose_json"}
+    spooling = make_client(spool_mb=1, spool_dir=tmp_path)
+    answers = [
+        client.post(ROUTE, files={"file": ("a.wav", LARGE)}, data=fields).json()
+        for client in (spooling, make_client(spool_mb=16))
+    ]
+    assert answers[0] == answers[1]
+    assert answers[0]["duration"] == pytest.approx(soundfile.info(io.BytesIO(LARGE)).duration, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(bytes(3 * MIB), id="not audio"),
+        pytest.param(LARGE[: -MIB // 2], id="truncated"),
+    ],
+)
+async def test_a_refused_upload_is_closed(
+    make_app: MakeApp, quiet: Infer, tmp_path: Path, data: bytes
+) -> None:
+    app = make_app(quiet, spool_mb=1, spool_dir=tmp_path)
+    async with connected(app) as client:
+        response = await client.post(ROUTE, files={"file": ("a.wav", data)})
+        assert 400 <= response.status_code < 500
+        response = await client.post(ROUTE, files={"file": ("a.wav", LARGE)}, data={"language": "de"})
+        assert response.status_code == 400
+    assert open_files(tmp_path) == []
+
+
+async def test_an_upload_over_the_limit_is_closed(make_app: MakeApp, quiet: Infer, tmp_path: Path) -> None:
+    app = make_app(quiet, spool_mb=1, spool_dir=tmp_path, max_upload_mb=2)
+    assert await post_chunks(BodyLimit(app, 2), form(bytes(8 * MIB))) == 413
+    assert open_files(tmp_path) == []
+
+
+async def test_a_client_that_goes_away_leaves_nothing_open(
+    make_app: MakeApp, quiet: Infer, tmp_path: Path
+) -> None:
+    app = make_app(quiet, spool_mb=1, spool_dir=tmp_path, max_concurrent_requests=1)
+    chunks = list(form(LARGE))[:-3]
+    try:
+        status = await post_chunks(app, iter(chunks))
+    except Exception as error:  # nobody is there to be answered; how that is said is the framework's
+        status = None
+        del error
+    assert status is None or status >= 400
+    assert open_files(tmp_path) == []
+    async with connected(app) as client:  # its place is free again
+        response = await client.post(ROUTE, files={"file": ("a.wav", SMALL)})
+    assert response.status_code == 200, response.text
+
+
+async def test_a_recording_is_closed_only_after_its_last_read(
+    make_app: MakeApp, quiet: Infer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading, go_on, done = asyncio.Event(), threading.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+    closed_while_read: list[bool] = []
+
+    def slow_inspect(file: BinaryIO, **_: object) -> AudioInfo:  # in a thread, which cannot be cancelled
+        loop.call_soon_threadsafe(reading.set)
+        go_on.wait(timeout=30)
+        closed_while_read.append(file.closed)
+        done.set()
+        return AudioInfo(duration=1.0, peak=0.5)
+
+    monkeypatch.setattr(audio, "inspect", slow_inspect)
+    served = asyncio.create_task(post_chunks(make_app(quiet), form(SMALL), hangs_up=reading))
+    await reading.wait()
+    for _ in range(100):  # all that the application does before the thread is done
+        await asyncio.sleep(0)
+    go_on.set()
+    await served
+    await asyncio.to_thread(done.wait, 30)
+    assert closed_while_read == [False]
+
+
+class Gate:
+    """An ``infer`` that says when it is asked, and waits to be let go."""
+
+    def __init__(self, infer: Infer) -> None:
+        self._infer = infer
+        self.entered = asyncio.Event()
+        self.open = asyncio.Event()
+
+    async def __call__(self, waveforms: list[Waveform]) -> list[Emission]:
+        self.entered.set()
+        await self.open.wait()
+        return await self._infer(waveforms)
+
+
+async def test_a_transcription_too_many_is_told_to_come_again(make_app: MakeApp, quiet: Infer) -> None:
+    gate = Gate(quiet)
+    app = make_app(gate, max_concurrent_requests=1)
+    async with connected(app) as client:
+        first = asyncio.create_task(client.post(ROUTE, files={"file": ("a.wav", SMALL)}))
+        await gate.entered.wait()
+        second = await client.post(ROUTE, files={"file": ("b.wav", SMALL)})
+        health = await client.get("/health")
+        gate.open.set()
+        third = await client.post(ROUTE, files={"file": ("c.wav", SMALL)}) if (await first) else None
+    assert second.status_code == 429
+    assert second.headers["retry-after"].isdigit()
+    assert int(second.headers["retry-after"]) >= 1
+    error = second.json()["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert (error["type"], error["param"], error["code"]) == ("rate_limit_error", None, "busy")
+    assert health.status_code == 200
+    assert first.result().status_code == 200
+    assert third is not None
+    assert third.status_code == 200
+
+
+async def test_a_transcription_too_many_is_refused_before_its_upload_is_read(
+    make_app: MakeApp, quiet: Infer
+) -> None:
+    gate = Gate(quiet)
+    app = make_app(gate, max_concurrent_requests=1)
+    reads = 0
+
+    def count() -> None:
+        nonlocal reads
+        reads += 1
+
+    async with connected(app) as client:
+        first = asyncio.create_task(client.post(ROUTE, files={"file": ("a.wav", SMALL)}))
+        await gate.entered.wait()
+        assert await post_chunks(app, form(LARGE), count) == 429
+        gate.open.set()
+        assert (await first).status_code == 200
+    assert reads == 0
+
+
+async def test_two_transcriptions_go_on_at_the_same_time(make_app: MakeApp, quiet: Infer) -> None:
+    waiting = 0
+    both = asyncio.Event()
+
+    async def infer(waveforms: list[Waveform]) -> list[Emission]:
+        nonlocal waiting
+        waiting += 1
+        if waiting == 2:
+            both.set()
+        await both.wait()  # neither would end, were they taken one after the other
+        return await quiet(waveforms)
+
+    async with connected(make_app(infer, max_concurrent_requests=2)) as client, asyncio.timeout(30):
+        posts = (client.post(ROUTE, files={"file": ("a.wav", SMALL)}) for _ in range(2))
+        assert [response.status_code for response in await asyncio.gather(*posts)] == [200, 200]
+
+
+@pytest.mark.parametrize("bad", [b"", b"not audio", SMALL[:-1_000]])
+async def test_a_refused_request_gives_its_place_back(make_app: MakeApp, quiet: Infer, bad: bytes) -> None:
+    async with connected(make_app(quiet, max_concurrent_requests=1)) as client:
+        for _ in range(2):
+            assert 400 <= (await client.post(ROUTE, files={"file": ("a.wav", bad)})).status_code < 429
+        assert (await client.post(ROUTE, files={"file": ("a.wav", SMALL)})).status_code == 200
+
+
+async def test_a_failing_model_gives_the_place_back(make_app: MakeApp, quiet: Infer) -> None:
+    failures = 1
+
+    async def infer(waveforms: list[Waveform]) -> list[Emission]:
+        nonlocal failures
+        failures -= 1
+        if failures >= 0:
+            raise RuntimeError("the model is broken")
+        return await quiet(waveforms)
+
+    async with connected(make_app(infer, max_concurrent_requests=1)) as client:
+        failed = await client.post(ROUTE, files={"file": ("a.wav", SMALL)})
+        assert failed.status_code == 500
+        assert "broken" not in failed.text
+        assert (await client.post(ROUTE, files={"file": ("a.wav", SMALL)})).status_code == 200
+
+
+async def test_before_the_model_has_run_the_answer_is_to_wait(make_app: MakeApp, quiet: Infer) -> None:
+    app = make_app(quiet)
+    app.state.served.engine = ""
+    async with connected(app) as client:
+        response = await client.post(ROUTE, files={"file": ("a.wav", SMALL)})
+    assert response.status_code == 503
+    assert int(response.headers["retry-after"]) >= 1
+    assert response.json()["error"]["code"] == "not_ready"
