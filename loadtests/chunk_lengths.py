@@ -15,11 +15,10 @@ import jiwer
 import numpy as np
 import soundfile
 
-from medasr_service import checkpoint, chunking, ctc, settings
+from medasr_service import checkpoint, chunking, ctc, engines, settings
 from medasr_service.checkpoint import DEMO_FOLDER
 from medasr_service.ctc import Vocabulary
 from medasr_service.engines import Engine
-from medasr_service.engines.torch_ctc import TorchCTC
 from medasr_service.geometry import Emission, FrameGeometry, Waveform
 
 WINDOWS = (
@@ -56,12 +55,12 @@ def recordings(count: int, rng: np.random.Generator) -> Iterator[tuple[Waveform,
 
 
 def windowed(
-    engine: Engine, waveform: Waveform, geometry: FrameGeometry, chunk_s: float, stride_s: float
+    engine: Engine, waveform: Waveform, geometry: FrameGeometry, chunk_s: float, stride_s: float, blank: int
 ) -> Emission:
     chunks = list(chunking.split([waveform], geometry, chunk_s=chunk_s, stride_s=stride_s))
     emissions = engine.infer([chunk.waveform for chunk in chunks])
     starts = [*(chunk.start_frame for chunk in chunks[1:]), None]
-    stitcher = chunking.Stitcher()
+    stitcher = chunking.Stitcher(blank=blank)
     return np.concatenate([stitcher.add(*each) for each in zip(chunks, emissions, starts, strict=True)])
 
 
@@ -71,8 +70,9 @@ def main() -> None:
     )
     parser.add_argument("--recordings", type=int, default=40)
     count = parser.parse_args().recordings
-    found = checkpoint.resolve(settings.load())
-    engine, geometry, vocabulary = TorchCTC(found), found.geometry, Vocabulary.load(found.folder)
+    config = settings.load()
+    found = checkpoint.resolve(config)
+    engine, geometry, vocabulary = engines.load(found, config), found.geometry, Vocabulary.load(found.folder)
 
     def text(emission: Emission) -> str:
         return " ".join(word.text for word in ctc.words(ctc.greedy(emission, vocabulary), geometry))
@@ -85,7 +85,7 @@ def main() -> None:
     print("|---|---|---|---|")
     print(f"| one forward | | | {100 * jiwer.wer(spoken, single):.2f} % |")
     for chunk_s, stride_s in WINDOWS:
-        texts = [text(windowed(engine, w, geometry, chunk_s, stride_s)) for w, _ in pairs]
+        texts = [text(windowed(engine, w, geometry, chunk_s, stride_s, vocabulary.blank)) for w, _ in pairs]
         same = sum(a == b for a, b in zip(texts, single, strict=True))
         print(
             f"| {chunk_s} s / {stride_s} s | {same} of {count} | {100 * jiwer.wer(single, texts):.2f} % "
