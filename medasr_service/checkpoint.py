@@ -15,6 +15,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 from safetensors import SafetensorError, safe_open
+from tokenizers import Tokenizer
 
 from medasr_service.errors import ModelUnavailable
 from medasr_service.geometry import FrameGeometry
@@ -125,13 +126,23 @@ def _check(checkpoint: Checkpoint) -> None:
         _ = checkpoint.geometry
         with safe_open(checkpoint.folder / "model.safetensors", framework="np") as weights:
             weights.keys()
+        _check_tokenizer(checkpoint.folder / "tokenizer.json")
     except (SafetensorError, KeyError, FileNotFoundError) as error:
         raise ModelUnavailable(f"the files of {checkpoint.id} are damaged or incomplete: {error}") from None
 
 
+def _check_tokenizer(file: Path) -> None:
+    try:
+        Tokenizer.from_file(str(file))
+    except Exception:  # tokenizers raises no narrower class
+        raise ModelUnavailable(f"{file} is not a tokenizer") from None
+
+
 def _read_json(file: Path) -> dict[str, Any]:
     try:
-        content: dict[str, Any] = json.loads(file.read_text())
+        content = json.loads(file.read_text())
     except ValueError:
-        raise ModelUnavailable(f"{file} is not valid JSON") from None
+        content = None
+    if not isinstance(content, dict):
+        raise ModelUnavailable(f"{file} is not a JSON object")
     return content

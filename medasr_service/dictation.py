@@ -85,21 +85,36 @@ def parse(words: Sequence[Word]) -> list[Item]:
     items: list[Item] = []
     at = 0
     while at < len(parts):
-        item, used = _marker(parts[at : at + MAX_MARKER_PARTS]) or (None, 1)
-        if item is None:
-            item = _verbatim(parts, at, items)
-        items.append(item)
-        at += used
+        ahead = parts[at : at + MAX_MARKER_PARTS]
+        closing = _closing(ahead)
+        if marker := _marker(ahead, at_least=closing):
+            items.append(marker[0])
+            at += marker[1]
+        else:  # an unknown marker stays whole, whatever its words
+            for i in range(at, at + closing):
+                items.append(_verbatim(parts, i, items))
+            at += closing
     return items
 
 
-def _marker(parts: Sequence[_Part]) -> tuple[Item, int] | None:
+def _closing(parts: Sequence[_Part]) -> int:
+    """How many parts the brace that the first one opens spans; 1 where it opens none, or none closes it."""
+    if parts[0].text.startswith("{"):
+        for used, part in enumerate(parts, 1):
+            if "}" in part.text:
+                return used
+            if used > 1 and "{" in part.text:
+                break
+    return 1
+
+
+def _marker(parts: Sequence[_Part], *, at_least: int) -> tuple[Item, int] | None:
     """The longest marker that starts at the first part, with the number of parts that it takes."""
     gaps = pairwise(parts)
     near = next(
         (i for i, (a, b) in enumerate(gaps, 1) if b.word.start - a.word.end > MAX_MARKER_GAP_S), len(parts)
     )
-    for used in range(near, 0, -1):
+    for used in range(near, at_least - 1, -1):
         span = parts[:used]
         text = "".join(("" if part.glued or i == 0 else " ") + part.text for i, part in enumerate(span))
         source = tuple(dict.fromkeys(part.word for part in span))
@@ -152,11 +167,11 @@ def _write(item: Item, cursor: Cursor) -> tuple[str, Cursor]:
     command = COMMANDS[item.text]
     if cursor.after_heading and command.text == ":":
         return ":", Cursor(True, "\n", capital=True)
+    capital = command.sentence_end or (cursor.capital and (not command.left or command.text.isspace()))
     if command.text.isspace():
         widest = max(command.text, cursor.pending, key=len) if cursor.pending.isspace() else command.text
-        return "", Cursor(cursor.started, widest if cursor.started else "", capital=True)
+        return "", Cursor(cursor.started, widest if cursor.started else "", capital=capital)
     before = cursor.pending if not command.left or "\n" in cursor.pending else ""
-    capital = command.sentence_end or (cursor.capital and not command.left)
     return before + command.text, Cursor(True, "" if command.right else " ", capital=capital)
 
 

@@ -1,5 +1,6 @@
 """A transcript in each response format. Pure functions, in one table."""
 
+import html
 import json
 import zlib
 from collections.abc import Callable
@@ -74,14 +75,16 @@ def _logprob(token: Token) -> Json:
     return {"token": token.piece, "logprob": round(token.logprob, 4), "bytes": list(token.piece.encode())}
 
 
-def _cues(transcript: Transcript, *, header: str, decimal: str, numbered: bool) -> str:
+def _cues(
+    transcript: Transcript, *, header: str, decimal: str, numbered: bool, escape: Callable[[str], str]
+) -> str:
     """A cue for each segment; blank lines inside a cue would end it, so lines are kept and gaps closed."""
     cues = []
     for number, segment in enumerate(transcript.segments, 1):
         lines = "\n".join(line for line in segment.text.strip().splitlines() if line.strip())
         if lines:
             times = f"{_timestamp(segment.start, decimal)} --> {_timestamp(segment.end, decimal)}"
-            cues.append((f"{number}\n" if numbered else "") + f"{times}\n{lines.replace('-->', '->')}\n")
+            cues.append((f"{number}\n" if numbered else "") + f"{times}\n{escape(lines)}\n")
     return header + "\n".join(cues)
 
 
@@ -91,8 +94,15 @@ def _timestamp(seconds: float, decimal: str) -> str:
     return f"{ms // 3_600_000:02}:{ms // 60_000 % 60:02}:{ms // 1000 % 60:02}{decimal}{ms % 1000:03}"
 
 
-to_srt = partial(_cues, header="", decimal=",", numbered=True)
-to_vtt = partial(_cues, header="WEBVTT\n\n", decimal=".", numbered=False)
+def _escape_srt(text: str) -> str:
+    """SubRip has no escapes; an arrow in the text would be taken for times."""
+    return text.replace("-->", "->")
+
+
+_escape_vtt = partial(html.escape, quote=False)  # a bare < opens a tag
+
+to_srt = partial(_cues, header="", decimal=",", numbered=True, escape=_escape_srt)
+to_vtt = partial(_cues, header="WEBVTT\n\n", decimal=".", numbered=False, escape=_escape_vtt)
 
 TEXT_FORMATS: dict[str, tuple[Callable[[Transcript], str], str]] = {
     "text": (to_text, "text/plain"),

@@ -11,9 +11,11 @@ from pydantic_settings import (
     SettingsConfigDict,
     YamlConfigSettingsSource,
 )
+from yaml import YAMLError
 
 CONFIG_FILE = Path(__file__).parent.parent / "config" / "inference.yaml"
 DEMO_MODEL = "demo"
+MAX_STRIDE = 0.4  # of a window: at most five times the work of windows that do not overlap
 
 
 class Settings(BaseSettings):
@@ -56,8 +58,8 @@ class Settings(BaseSettings):
     def _windows_fit(self) -> "Settings":
         if self.chunk_length_s > self.max_chunk_length_s:
             raise ValueError("chunk_length_s is longer than max_chunk_length_s")
-        if 2 * self.stride_length_s >= self.chunk_length_s:
-            raise ValueError("stride_length_s must be less than half of chunk_length_s")
+        if self.stride_length_s > MAX_STRIDE * self.chunk_length_s:
+            raise ValueError(f"stride_length_s must be at most {MAX_STRIDE} of chunk_length_s")
         return self
 
     @classmethod
@@ -70,8 +72,12 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         file = Path(os.environ.get("MEDASR_CONFIG", CONFIG_FILE))
+        if file == CONFIG_FILE and not file.exists():  # installed without the repository
+            return init_settings, env_settings
+        if not file.is_file():
+            raise FileNotFoundError(f"{file} is not there")
         yaml = YamlConfigSettingsSource(settings_cls, file, yaml_config_section="medasr")
-        return (init_settings, env_settings, yaml) if file.exists() else (init_settings, env_settings)
+        return init_settings, env_settings, yaml
 
 
 def load() -> Settings:
@@ -81,6 +87,9 @@ def load() -> Settings:
     """
     try:
         return Settings()
+    except (OSError, KeyError, TypeError, YAMLError) as error:
+        reason = str(error).splitlines()[0]
+        raise SystemExit(f"medasr: the configuration file cannot be read: {reason}") from None
     except ValidationError as error:
         lines = (f"medasr: setting {'.'.join(map(str, e['loc'])) or '*'}: {e['msg']}" for e in error.errors())
         raise SystemExit("\n".join(lines)) from None

@@ -1,0 +1,180 @@
+"""The response formats, read back by what reads them."""
+
+import json
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from openai.types.audio import Transcription, TranscriptionVerbose
+
+from medasr_service import formats
+from medasr_service.transcript import Segment, Token, Transcript, Word
+
+
+def _segment(number: int, text: str, raw_text: str, start: float) -> Segment:
+    words = tuple(
+        Word(w, start + i, start + i + 0.5, 0.8, (Token(7, f"▁{w}", 25 * i, 25 * i + 9, -0.25),))
+        for i, w in enumerate(raw_text.split())
+    )
+    return Segment(number, start, words[-1].end, text, raw_text, words, -0.25, 0.02)
+
+
+SEGMENTS = (
+    _segment(0, "FINDINGS:", "[FINDINGS] {colon}", 0.0725),
+    _segment(1, "\nThe lungs are clear.", " The lungs are clear {period}", 3.5),
+    _segment(2, "\n\nNaïve 5 µm --> 6 & <unk>", " {new paragraph} Naïve 5 µm --> 6 & <unk>", 3725.9996),
+    _segment(3, "\n\n", " {new paragraph}", 3740.0),
+)
+TRANSCRIPT = Transcript(
+    text="".join(s.text for s in SEGMENTS),
+    raw_text="".join(s.raw_text for s in SEGMENTS),
+    segments=SEGMENTS,
+    duration=3750.12345,
+    gain=1.5,
+)
+EMPTY = Transcript("", "", (), 2.0, 1.0)
+TIME = r"(\d\d+):([0-5]\d):([0-5]\d)%s(\d{3})"
+
+
+def _cues(text: str, *, decimal: str, numbered: bool) -> list[tuple[float, float, str]]:
+    """A strict reader: blocks parted by one blank line, times, then at least one line of text."""
+    assert text == "" or text.endswith("\n")
+    assert "\n\n\n" not in text
+    cues = []
+    for number, block in enumerate(text.rstrip("\n").split("\n\n") if text else [], 1):
+        lines = block.split("\n")
+        if numbered:
+            assert lines.pop(0) == str(number)
+        times = re.fullmatch(f"{TIME} --> {TIME}".replace("%s", re.escape(decimal)), lines[0])
+        assert times, lines[0]
+        h1, m1, s1, ms1, h2, m2, s2, ms2 = map(int, times.groups())
+        assert lines[1:]
+        assert numbered or "-->" not in "".join(lines[1:])  # in WebVTT it would begin another cue
+        start, end = h1 * 3600 + m1 * 60 + s1 + ms1 / 1000, h2 * 3600 + m2 * 60 + s2 + ms2 / 1000
+        cues.append((start, end, "\n".join(lines[1:])))
+    return cues
+
+
+def _read(name: str) -> list[tuple[float, float, str]]:
+    text = formats.write(TRANSCRIPT, name)
+    if name == "srt":
+        return _cues(text, decimal=",", numbered=True)
+    header, _, rest = text.partition("\n\n")
+    assert header == "WEBVTT"
+    return _cues(rest, decimal=".", numbered=False)
+
+
+@pytest.mark.parametrize("transcript", [TRANSCRIPT, EMPTY], ids=["full", "empty"])
+@pytest.mark.parametrize("words", [True, False])
+def test_the_sdk_takes_verbose_json_strictly(transcript: Transcript, words: bool) -> None:
+    body = formats.to_verbose_json(transcript, words=words)
+    parsed = TranscriptionVerbose.model_validate_json(json.dumps(body), strict=True)
+    assert parsed.text == transcript.text
+    assert parsed.segments is not None
+    assert (parsed.words is not None) == words
+    assert parsed.usage is not None
+
+
+@pytest.mark.parametrize("transcript", [TRANSCRIPT, EMPTY], ids=["full", "empty"])
+def test_the_sdk_takes_json_with_logprobs_strictly(transcript: Transcript) -> None:
+    parsed = Transcription.model_validate_json(
+        json.dumps(formats.to_json(transcript, logprobs=True)), strict=True
+    )
+    assert parsed.text == transcript.text
+    assert parsed.logprobs is not None
+
+
+def test_a_segment_has_the_ten_fields() -> None:
+    wanted = {"id", "seek", "start", "end", "text", "tokens", "temperature"}
+    wanted |= {"avg_logprob", "compression_ratio", "no_speech_prob"}
+    for segment in formats.to_verbose_json(TRANSCRIPT)["segments"]:
+        assert wanted <= set(segment)
+
+
+def test_the_texts_of_the_segments_join_to_the_text() -> None:
+    body = formats.to_verbose_json(TRANSCRIPT)
+    assert "".join(s["text"] for s in body["segments"]) == body["text"] == TRANSCRIPT.text
+    assert "".join(s["raw_text"] for s in body["segments"]) == body["raw_text"] == TRANSCRIPT.raw_text
+    assert [s["id"] for s in body["segments"]] == list(range(len(SEGMENTS)))
+
+
+def test_words_come_when_asked_for() -> None:
+    assert "words" not in formats.to_verbose_json(TRANSCRIPT)
+    words = formats.to_verbose_json(TRANSCRIPT, words=True)["words"]
+    assert [word["word"] for word in words] == TRANSCRIPT.raw_text.split()
+    assert all(set(word) == {"word", "start", "end", "probability"} for word in words)
+
+
+def test_logprobs_come_when_asked_for_with_the_bytes_of_each_piece() -> None:
+    assert "logprobs" not in formats.to_json(TRANSCRIPT)
+    entries = formats.to_json(TRANSCRIPT, logprobs=True)["logprobs"]
+    assert len(entries) == sum(len(word.tokens) for word in TRANSCRIPT.words)
+    for entry in entries:
+        assert bytes(entry["bytes"]).decode() == entry["token"]
+        assert entry["logprob"] == -0.25
+
+
+def test_usage_is_the_duration() -> None:
+    for body in (formats.to_json(TRANSCRIPT), formats.to_verbose_json(TRANSCRIPT)):
+        assert body["usage"] == {"type": "duration", "seconds": 3750.123}
+
+
+def test_verbose_json_tells_the_gain() -> None:
+    assert formats.to_verbose_json(TRANSCRIPT)["gain"] == 1.5
+
+
+def test_text_is_the_text_and_a_line_end() -> None:
+    assert formats.write(TRANSCRIPT, "text") == TRANSCRIPT.text + "\n"
+
+
+@pytest.mark.parametrize("name", ["srt", "vtt"])
+def test_a_cue_for_each_segment_with_text(name: str) -> None:
+    cues = _read(name)
+    assert len(cues) == 3
+    for (start, end, _), segment in zip(cues, SEGMENTS, strict=False):
+        assert start == pytest.approx(segment.start, abs=0.001)
+        assert end == pytest.approx(segment.end, abs=0.001)
+        assert start < end
+    assert cues[1][2] == "The lungs are clear."
+
+
+@pytest.mark.parametrize("name", ["srt", "vtt"])
+def test_a_blank_line_inside_a_segment_does_not_end_the_cue(name: str) -> None:
+    broken = replace(SEGMENTS[1], text="\nOne.\n\nTwo.\n \nThree.")
+    text = formats.write(replace(TRANSCRIPT, segments=(broken,)), name)
+    assert text.endswith("One.\nTwo.\nThree.\n")
+
+
+def test_a_vtt_cue_shows_angle_brackets_and_ampersands() -> None:
+    """In WebVTT a bare < opens a tag, which players do not show: <unk> would vanish."""
+    [cue] = [text for _, _, text in _read("vtt") if "unk" in text]
+    assert "&lt;unk" in cue
+    assert "6 &amp; " in cue
+
+
+@pytest.mark.parametrize(
+    ("transcript", "name", "expected"),
+    [(EMPTY, "srt", ""), (EMPTY, "vtt", "WEBVTT\n\n"), (EMPTY, "text", "\n")],
+)
+def test_silence_in_each_text_format(transcript: Transcript, name: str, expected: str) -> None:
+    assert formats.write(transcript, name) == expected
+
+
+def test_times_beyond_an_hour() -> None:
+    assert "01:02:05,999 -->" in formats.write(TRANSCRIPT, "srt")
+    late = replace(SEGMENTS[1], start=360_000.0, end=360_001.5)
+    assert "100:00:00,000 --> 100:00:01,500" in formats.write(replace(TRANSCRIPT, segments=(late,)), "srt")
+
+
+@pytest.mark.parametrize("name", ["json", "verbose_json"])
+def test_written_json_keeps_letters_as_they_are(name: str) -> None:
+    text = formats.write(TRANSCRIPT, name)
+    assert "Naïve 5 µm" in text
+    body: dict[str, Any] = json.loads(text)
+    assert body["text"] == TRANSCRIPT.text
+
+
+def test_every_format_can_be_written() -> None:
+    for name in formats.FORMATS:
+        assert formats.write(TRANSCRIPT, name).endswith("\n")
