@@ -15,6 +15,7 @@ from yaml import YAMLError
 
 CONFIG_FILE = Path(__file__).parent.parent / "config" / "inference.yaml"
 DEMO_MODEL = "demo"
+SET_UP_VARIABLES = {"MEDASR_CONFIG", "MEDASR_TORCH", "MEDASR_TORCH_INDEX"}  # read elsewhere
 MAX_STRIDE = 0.4  # of a window: at most five times the work of windows that do not overlap
 
 
@@ -83,8 +84,12 @@ class Settings(BaseSettings):
 def load() -> Settings:
     """The settings of this process.
 
-    Raises SystemExit with one line for each setting that is wrong.
+    Raises SystemExit with one line for each setting that is wrong. A misspelt MEDASR_MODEL must not end in
+    another model being served, so that a variable which is no setting is wrong too.
     """
+    known = {f"MEDASR_{name.upper()}" for name in Settings.model_fields} | SET_UP_VARIABLES
+    if unknown := sorted(name for name in os.environ if name.startswith("MEDASR_") and name not in known):
+        raise SystemExit(f"medasr: there is no setting {', '.join(unknown)}")
     try:
         return Settings()
     except (OSError, KeyError, TypeError, YAMLError) as error:

@@ -149,6 +149,12 @@ def test_a_named_file_that_is_missing_is_refused(config: Path) -> None:
         settings.load()
 
 
+def test_a_misspelt_variable_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDASR_MODLE", "google/medasr")
+    with pytest.raises(SystemExit, match="MEDASR_MODLE"):
+        settings.load()
+
+
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValidationError):
         Settings().port = 1  # type: ignore[misc]
