@@ -2,8 +2,11 @@
 
 import asyncio
 import logging
+import os
 from pathlib import Path
 from typing import Any, cast
+
+os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")  # before bentoml: nothing leaves the machine
 
 import bentoml
 import numpy as np

@@ -34,6 +34,7 @@ MIN_DURATION_S = 0.1  # OpenAI's limit
 MIN_RATE, MAX_RATE = 4_000, 768_000
 BLOCK_VALUES = 1 << 17  # samples x channels decoded at a time: 0.5 MB
 PEAK = 0.95  # what a quiet recording is brought up to
+MAX_PEAK = 1e6  # beyond, arithmetic on the samples overflows
 QUIET_PEAK = 0.1  # below this (-20 dBFS) a recording counts as quiet; above, it stays as it is
 
 Block: TypeAlias = NDArray[np.float32]
@@ -76,6 +77,8 @@ def inspect(file: BinaryIO, *, max_duration_s: float, max_channels: int) -> Audi
             raise InvalidAudio("The recording holds samples that are not numbers (NaN or infinity).")
         samples += len(mono)
         peak = max(peak, float(np.abs(mono).max(initial=0.0)))
+        if peak > MAX_PEAK:
+            raise InvalidAudio("The recording holds samples far beyond full scale.")
         _check_duration(samples / rate, max_duration_s)
     if not samples:
         raise EmptyAudio("The recording holds no audio.")
@@ -179,7 +182,7 @@ def _decode_ffmpeg(
                 raise UnsupportedAudio(f"The sound in this {container} file is in an unknown coding.")
             rate = track.codec_context.sample_rate
             promised_s, slack_s = 0.0, 1.0  # containers count in packets, and round
-            if track.duration and track.time_base and announced:
+            if track.duration and track.time_base and announced and container != "aac":  # ADTS: a guess
                 promised_s = float(track.duration * track.time_base)
             elif container == "matroska" and source.duration:
                 promised_s = source.duration / av.time_base

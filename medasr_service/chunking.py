@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from medasr_service.geometry import Emission, FrameGeometry, Waveform
 
 SURE = 0.9  # posterior of the blank in both windows
+STEEPNESS = (
+    2.0  # per frame: where both are not quiet, one window alone decides, or unsure pieces are averaged away
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,7 @@ def seam(before: Emission, after: Emission, blank: int) -> int:
 
 def crossfade(frames: int, at: int) -> NDArray[np.float64]:
     """The weight of the later window over an overlap, shape [frames, 1]: over a half from frame ``at`` on."""
-    weights: NDArray[np.float64] = 1 / (1 + np.exp(-(np.arange(frames) - at + 0.5)[:, None] * (8 / frames)))
+    weights: NDArray[np.float64] = 1 / (1 + np.exp(-(np.arange(frames) - at + 0.5)[:, None] * STEEPNESS))
     return weights
 
 

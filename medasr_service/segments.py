@@ -18,20 +18,22 @@ def cut(items: Sequence[Item], *, known_until_s: float, final: bool) -> list[Seq
 
     ``known_until_s``: no word that is not among the items starts before. ``final``: nothing follows.
     """
+    starts = [*(item.words[0].start for item in items[1:]), known_until_s]
+    gaps = [start - item.words[-1].end for start, item in zip(starts, items, strict=False)]
+    # no marker spans a long gap; and the last item may be half a word, so that one more than the longest
+    # marker must follow
+    settled = max((i for i, gap in enumerate(gaps) if gap > dictation.MAX_MARKER_GAP_S), default=-1)
+    settled = max(settled, len(items) - dictation.MAX_MARKER_PARTS - 2)
     segments = []
     start = 0
     for i, item in enumerate(items):
-        end_s = item.words[-1].end
         is_last = i + 1 == len(items)
-        next_s = known_until_s if is_last else items[i + 1].words[0].start
         if not (is_last and final):
-            # the last item may be half a word: one more than the longest marker must be known
-            followed = len(items) - i > dictation.MAX_MARKER_PARTS + 1
-            if not (final or followed or known_until_s - end_s > dictation.MAX_MARKER_GAP_S):
+            if not (final or i <= settled):
                 break
             if not is_last and items[i + 1].words[0] is item.words[-1]:
                 continue  # "fast{comma}but": two items of one word
-            if next_s - end_s < _pause_s(end_s - items[start].words[0].start):
+            if gaps[i] < _pause_s(item.words[-1].end - items[start].words[0].start):
                 continue
         segments.append(items[start : i + 1])
         start = i + 1

@@ -15,6 +15,7 @@ if curl --silent --output /dev/null --max-time 2 "$address/livez"; then
     echo "medasr: port $port is in use; choose another with MEDASR_PORT" >&2
     exit 1
 fi
+export BENTOML_DO_NOT_TRACK=${BENTOML_DO_NOT_TRACK:-True} # nothing leaves the machine
 "$bin/bentoml" serve service:MedASR &
 server=$!
 trap 'kill -TERM "$server" 2>/dev/null; wait "$server"' EXIT

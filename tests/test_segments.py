@@ -144,6 +144,11 @@ def test_a_marker_that_is_not_complete_waits() -> None:
     assert cut_texts(later) == [["a"], ["new paragraph"]]
 
 
+def test_a_marker_whose_last_word_is_half_known_waits() -> None:
+    words = spoken(("clear", 0), ("{next", 0.1), ("li", 1.5))
+    assert cut_texts(words, known_until_s=words[-1].end + 0.05, final=False) == []
+
+
 def test_nothing_gives_nothing() -> None:
     assert segments.cut([], known_until_s=0.0, final=True) == []
     assert segments.cut([], known_until_s=9.0, final=False) == []

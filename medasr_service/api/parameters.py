@@ -60,12 +60,14 @@ def parse(form: FormData, query: QueryParams) -> Parameters:
     """
     fields: dict[str, Any] = {}
     for source in (query, form):
-        for key in source:
+        found: dict[str, list[str]] = {}
+        for key, value in source.multi_items():
+            if isinstance(value, str):
+                found.setdefault(key, []).append(value)
+        for key, values in found.items():
             name = key.removesuffix("[]")
-            values = [value for value in source.getlist(key) if isinstance(value, str)]
-            if name == "file" or not values:
-                continue
-            fields[name] = values if name in LISTS else values[-1]
+            if name != "file":
+                fields[name] = values if name in LISTS else values[-1]
     try:
         parameters = Parameters.model_validate(fields)
     except ValidationError as error:

@@ -37,6 +37,8 @@ def ensure(checkpoint: Checkpoint, cache: Path, precision: str) -> Path:
     source = _source(checkpoint)
     name = re.sub(r"[^\w.-]+", "--", checkpoint.id)
     folder = cache / f"{name}-{_digest(source)}-{precision}"
+    if _is_whole(folder, source):  # also in a cache that cannot be written
+        return folder / MODEL
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with FileLock(cache / f"{folder.name}.lock"):
