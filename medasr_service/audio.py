@@ -4,8 +4,8 @@ A recording is read twice. ``inspect`` decodes it once and refuses what is broke
 the model sees any of it, and finds the peak that normalisation needs. ``stream`` decodes it again, mixes
 down, resamples and amplifies, block by block: memory does not grow with the length.
 
-libsndfile decodes WAV, FLAC, OGG, MP3 and its other formats; FFmpeg (PyAV) decodes MP4/M4A, WebM/Matroska
-and raw AAC. FFmpeg is only ever told the one container that the first bytes show: left to guess, it would
+libsndfile decodes WAV, FLAC and OGG; FFmpeg (PyAV) decodes MP3, MP4/M4A, WebM/Matroska, raw AAC, and FLAC of
+unknown length. FFmpeg is only ever told the one container that the first bytes show: left to guess, it would
 also open playlists, which name other files and hosts.
 """
 
@@ -118,7 +118,7 @@ def _decode(file: BinaryIO, *, max_duration_s: float, max_channels: int) -> Iter
     container = next((name for at, magic, name in _FFMPEG_CONTAINERS if head[at:].startswith(magic)), None)
     check = _limits(max_duration_s, max_channels)
     if container is not None:
-        yield from _decode_ffmpeg(file, container, check)
+        yield from _decode_ffmpeg(file, container, check, announced=container != "aac")
     else:
         if head[:4] == b"RIFF":
             _check_riff(file)
@@ -170,7 +170,7 @@ def _decode_sndfile(file: BinaryIO, check: Callable[[int, int, float], None]) ->
 
 
 def _decode_ffmpeg(
-    file: BinaryIO, container: str, check: Callable[[int, int, float], None], *, announced: bool = True
+    file: BinaryIO, container: str, check: Callable[[int, int, float], None], *, announced: bool
 ) -> Iterator[tuple[Block, int]]:
     """``announced``: the container knows its length; without, FFmpeg would guess."""
     try:
@@ -182,7 +182,7 @@ def _decode_ffmpeg(
                 raise UnsupportedAudio(f"The sound in this {container} file is in an unknown coding.")
             rate = track.codec_context.sample_rate
             promised_s, slack_s = 0.0, 1.0  # containers count in packets, and round
-            if track.duration and track.time_base and announced and container != "aac":  # ADTS: a guess
+            if track.duration and track.time_base and announced:
                 promised_s = float(track.duration * track.time_base)
             elif container == "matroska" and source.duration:
                 promised_s = source.duration / av.time_base

@@ -17,9 +17,7 @@ from numpy.typing import NDArray
 from medasr_service.geometry import Emission, FrameGeometry, Waveform
 
 SURE = 0.9  # posterior of the blank in both windows
-STEEPNESS = (
-    2.0  # per frame: where both are not quiet, one window alone decides, or unsure pieces are averaged away
-)
+STEEPNESS = 2.0  # per frame: away from the seam one window decides, or unsure pieces would be averaged away
 
 
 @dataclass(frozen=True, slots=True)
