@@ -1,14 +1,10 @@
-"""medasr transcribe FILE...: the server's own path from recording to text, without the server.
-
-medasr export: makes the ONNX artefact of the model that is set, so that the first start need not.
-"""
+"""medasr transcribe FILE...: the server's own path from recording to text, without the server."""
 
 import argparse
 import asyncio
 import glob
 import io
 import json
-import logging
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -19,11 +15,10 @@ from typing import Any, BinaryIO
 
 from tqdm import tqdm
 
-from medasr_service import checkpoint, engines, formats, settings
-from medasr_service.checkpoint import DEMO_NOTICE
-from medasr_service.ctc import Vocabulary
+from medasr_service import formats
+from medasr_service.cli import model
+from medasr_service.cli.status import EXIT_OK, EXIT_SOME_FAILED
 from medasr_service.errors import MedASRError
-from medasr_service.geometry import Emission, Waveform
 from medasr_service.settings import Settings
 from medasr_service.transcriber import Options, Transcriber
 from medasr_service.transcript import Segment, Transcript
@@ -31,34 +26,25 @@ from medasr_service.transcript import Segment, Transcript
 STDIN = "-"
 BAR = "{desc}: {percentage:3.0f}% |{bar}| {n:.0f}/{total:.0f} s of audio, {remaining} left"
 SUFFIXES = {"text": ".txt", "json": ".json", "verbose_json": ".json", "srt": ".srt", "vtt": ".vtt"}
-EXIT_OK, EXIT_SOME_FAILED, EXIT_USAGE = 0, 1, 2
 
 
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="medasr", description="Medical dictation to text.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    transcribe = commands.add_parser("transcribe", help="print or write the transcript of recordings")
-    transcribe.add_argument(
+def add(commands: Any) -> None:
+    parser = commands.add_parser("transcribe", help="print or write the transcript of recordings")
+    parser.add_argument(
         "files", nargs="+", metavar="FILE", help="recordings, patterns, or - (standard input)"
     )
-    transcribe.add_argument("--format", choices=formats.FORMATS, default="text")
-    transcribe.add_argument("--output-dir", type=Path, help="write FILE.txt (.json, .srt, .vtt) there")
-    transcribe.add_argument("--jsonl", action="store_true", help="a line of JSON per file, also for failures")
-    transcribe.add_argument("--formatting", choices=("dictation", "raw"), help="default: as set")
-    transcribe.add_argument("--no-progress", action="store_true", help="no progress bar")
-    commands.add_parser("export", help="make the ONNX artefact of the model of MEDASR_MODEL; print its path")
-    return parser.parse_args(arguments)
+    parser.add_argument("--format", choices=formats.FORMATS, default="text")
+    parser.add_argument("--output-dir", type=Path, help="write FILE.txt (.json, .srt, .vtt) there")
+    parser.add_argument("--jsonl", action="store_true", help="a line of JSON per file, also for failures")
+    parser.add_argument("--formatting", choices=("dictation", "raw"), help="default: as set")
+    parser.add_argument("--no-progress", action="store_true", help="no progress bar")
+    parser.set_defaults(run=run)
 
 
-def run_export(config: Settings) -> int:
-    print(engines.prepare(checkpoint.resolve(config), config))
-    return EXIT_OK
-
-
-def run_transcribe(options: argparse.Namespace, config: Settings) -> int:
+def run(options: argparse.Namespace, config: Settings) -> int:
     """Transcribes each file; one that fails is reported and does not stop the others."""
     files = _expand(options.files)
-    transcriber = _load(config)
+    transcriber = model.load(config)
     if options.output_dir:
         options.output_dir.mkdir(parents=True, exist_ok=True)
     failures = 0
@@ -76,18 +62,6 @@ def run_transcribe(options: argparse.Namespace, config: Settings) -> int:
     return EXIT_SOME_FAILED if failures else EXIT_OK
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    options = parse(arguments)
-    logging.basicConfig(format="medasr: %(message)s")
-    logging.getLogger("bentoml.medasr").setLevel(logging.INFO)
-    config = settings.load()
-    try:
-        return run_export(config) if options.command == "export" else run_transcribe(options, config)
-    except MedASRError as error:
-        print(f"medasr: {error.message}", file=sys.stderr)
-        return EXIT_USAGE
-
-
 def _expand(patterns: Sequence[str]) -> list[str]:
     """Patterns that the shell left alone, to the files that match; a name without a match stays a name."""
     files: list[str] = []
@@ -95,18 +69,6 @@ def _expand(patterns: Sequence[str]) -> list[str]:
         exact = pattern == STDIN or Path(pattern).exists()
         files += [pattern] if exact else sorted(glob.glob(pattern, recursive=True)) or [pattern]  # noqa: PTH207
     return list(dict.fromkeys(files))
-
-
-def _load(config: Settings) -> Transcriber:
-    found = checkpoint.resolve(config)
-    if found.demo:
-        print(f"medasr: {found.id}: {DEMO_NOTICE}", file=sys.stderr)
-    engine = engines.load(found, config)
-
-    async def infer(waveforms: list[Waveform]) -> list[Emission]:
-        return await asyncio.to_thread(engine.infer, waveforms)
-
-    return Transcriber(infer, Vocabulary.load(found.folder), found.geometry, config)
 
 
 def _transcribe(
@@ -143,7 +105,3 @@ def _emit(name: str, transcript: Transcript, options: argparse.Namespace, *, sev
         (options.output_dir / f"{stem}{SUFFIXES[options.format]}").write_text(text)
     elif not options.jsonl:
         print(f"{name}:\n{text}" if several else text, end="" if text.endswith("\n") else "\n")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

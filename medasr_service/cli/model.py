@@ -1,0 +1,24 @@
+"""The transcriber over the model that is set, in this process."""
+
+import asyncio
+import sys
+
+from medasr_service import checkpoint, engines
+from medasr_service.checkpoint import DEMO_NOTICE
+from medasr_service.ctc import Vocabulary
+from medasr_service.geometry import Emission, Waveform
+from medasr_service.settings import Settings
+from medasr_service.transcriber import Transcriber
+
+
+def load(config: Settings) -> Transcriber:
+    """Says on standard error when it is the demo model. Raises ModelUnavailable."""
+    found = checkpoint.resolve(config)
+    if found.demo:
+        print(f"medasr: {found.id}: {DEMO_NOTICE}", file=sys.stderr)
+    engine = engines.load(found, config)
+
+    async def infer(waveforms: list[Waveform]) -> list[Emission]:
+        return await asyncio.to_thread(engine.infer, waveforms)
+
+    return Transcriber(infer, Vocabulary.load(found.folder), found.geometry, config)

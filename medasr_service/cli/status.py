@@ -1,0 +1,3 @@
+"""What the command's exit status says."""
+
+EXIT_OK, EXIT_SOME_FAILED, EXIT_USAGE = 0, 1, 2
