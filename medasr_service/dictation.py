@@ -9,7 +9,7 @@ word that is all lower-case letters gets a capital at the start of a sentence.
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
@@ -155,6 +155,17 @@ def render(items: Iterable[Item], cursor: Cursor = Cursor()) -> tuple[str, Curso
         text, cursor = _write(item, cursor)
         out.append(text)
     return "".join(out), cursor
+
+
+def attribute(items: Iterable[Item], cursor: Cursor = Cursor()) -> tuple[tuple[Word, ...], Cursor]:
+    """``render``, word by word: the words of the items, each with what it wrote."""
+    written: dict[Word, str] = {}
+    for item in items:
+        text, cursor = _write(item, cursor)
+        for word in item.words:
+            written[word] = written.get(word, "") + text
+            text = ""  # the first word has it all
+    return tuple(replace(word, written=text) for word, text in written.items()), cursor
 
 
 def _write(item: Item, cursor: Cursor) -> tuple[str, Cursor]:

@@ -27,7 +27,7 @@ def to_json(transcript: Transcript, *, logprobs: bool = False) -> Json:
 
 
 def to_verbose_json(transcript: Transcript, *, words: bool = False) -> Json:
-    """OpenAI's verbose_json; ``raw_text``, ``gain`` and a word's ``probability`` are ours."""
+    """OpenAI's verbose_json; ``raw_text``, ``gain``, a word's ``probability`` and ``written`` are ours."""
     return {
         "task": "transcribe",
         "language": "english",
@@ -68,6 +68,7 @@ def _word(word: Word) -> Json:
         "start": round(word.start, 3),
         "end": round(word.end, 3),
         "probability": round(word.probability, 4),
+        "written": word.written,
     }
 
 

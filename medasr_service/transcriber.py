@@ -174,17 +174,18 @@ class _Decoder:
 
     def _segment(self, items: Sequence[dictation.Item]) -> Segment:
         assert self._tail is not None
-        words = tuple(dict.fromkeys(word for item in items for word in item.words))
-        raw_text = (" " if self._segments else "") + " ".join(word.text for word in words)
-        text, self._cursor = dictation.render(items, self._cursor)
+        words, self._cursor = dictation.attribute(items, self._cursor)
+        raw = [" " * (self._segments > 0 or i > 0) + word.text for i, word in enumerate(words)]
+        if self._raw:
+            words = tuple(replace(word, written=text) for word, text in zip(words, raw, strict=True))
         tokens = [token for word in words for token in word.tokens]
         rows = slice(tokens[0].start_frame - self._tail_start, tokens[-1].end_frame - self._tail_start)
         segment = Segment(
             id=self._segments,
             start=min(words[0].start, self._duration),
             end=min(words[-1].end, self._duration),
-            text=raw_text if self._raw else text,
-            raw_text=raw_text,
+            text="".join(word.written for word in words),
+            raw_text="".join(raw),
             words=tuple(replace(word, end=min(word.end, self._duration)) for word in words),
             avg_logprob=float(np.mean([token.logprob for token in tokens])),
             no_speech_prob=float(np.exp(self._tail[rows, self._vocabulary.blank].min())),

@@ -22,7 +22,10 @@ class Token:
 class Word:
     """A word exactly as the model wrote it; ``start`` and ``end`` in seconds, ``start < end``.
 
-    ``probability`` is that of its least certain piece: a word is as sure as its weakest part.
+    ``probability`` is that of its least certain piece: a word is as sure as its weakest part. ``written`` is
+    its share of the text of its segment, with the white space before it ("." for "{period}"); of words that
+    were written as one, such as "[EXAM" and "TYPE]", all of it is with the first. Joined, the shares of all
+    words are the text.
     """
 
     text: str
@@ -30,6 +33,7 @@ class Word:
     end: float
     probability: float
     tokens: tuple[Token, ...]
+    written: str = ""
 
 
 @dataclass(frozen=True, slots=True)

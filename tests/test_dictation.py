@@ -1,13 +1,14 @@
 """Dictation marks to a readable report: what is repaired, and what stays as the model wrote it."""
 
 import re
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medasr_service.dictation import COMMANDS, Cursor, Item, parse, render
+from medasr_service.dictation import COMMANDS, Cursor, Item, attribute, parse, render
 from medasr_service.transcript import Token, Word
 
 
@@ -221,6 +222,19 @@ def test_rendering_in_pieces_is_rendering_whole(words: list[str], data: st.DataO
         piece, cursor = render(items[start:end], cursor)
         text += piece
     assert (text, cursor) == render(items)
+
+
+@given(st.one_of(MARKED, BRACED, ANY))
+def test_the_shares_of_the_words_join_to_the_text(words: list[str]) -> None:
+    source = said(" ".join(words))
+    shares, cursor = attribute(parse(source))
+    assert ("".join(word.written for word in shares), cursor) == render(parse(source))
+    assert [replace(word, written="") for word in shares] == source
+
+
+def test_each_word_has_its_own_share() -> None:
+    shares, _ = attribute(parse(said("[EXAM TYPE] lungs {new paragraph} fast{comma}but")))
+    assert [word.written for word in shares] == ["EXAM TYPE", "", "\nLungs", "", "", "\n\nFast, but"]
 
 
 @given(st.one_of(BRACED, ANY))

@@ -103,7 +103,7 @@ def test_words_come_when_asked_for() -> None:
     assert "words" not in formats.to_verbose_json(TRANSCRIPT)
     words = formats.to_verbose_json(TRANSCRIPT, words=True)["words"]
     assert [word["word"] for word in words] == TRANSCRIPT.raw_text.split()
-    assert all(set(word) == {"word", "start", "end", "probability"} for word in words)
+    assert all(set(word) == {"word", "start", "end", "probability", "written"} for word in words)
 
 
 def test_logprobs_come_when_asked_for_with_the_bytes_of_each_piece() -> None:

@@ -83,6 +83,7 @@ async def test_the_texts_of_the_segments_join_to_the_text(formatting: str) -> No
     options = Options(5.0, 1.0, formatting)  # type: ignore[arg-type]
     transcript = await transcriber(infer_at_once).transcribe(wav(LONG), options)
     assert "".join(segment.text for segment in transcript.segments) == transcript.text
+    assert "".join(word.written for word in transcript.words) == transcript.text
     assert "".join(segment.raw_text for segment in transcript.segments) == transcript.raw_text == LONG_RAW
     assert transcript.text == (LONG_RAW if formatting == "raw" else LONG_TEXT)
     assert [segment.id for segment in transcript.segments] == list(range(len(transcript.segments)))
