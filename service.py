@@ -145,7 +145,7 @@ class MedASR:
     async def transcribe(self, audio: Any) -> dict[str, Any]:
         """The transcript of a recording, as verbose_json with words; errors in OpenAI's shape, here too."""
         try:
-            transcript, _ = await transcriptions.transcribe_upload(audio, app.state, file_field="audio")
+            transcript = await transcriptions.transcribe_upload(audio, app.state, file_field="audio")
         except MedASRError as error:
             return cast("dict[str, Any]", error_response(error))  # BentoML sends a Response as it is
         return {**formats.to_verbose_json(transcript, words=True), **self._served.notice}

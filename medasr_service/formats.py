@@ -41,6 +41,45 @@ def to_verbose_json(transcript: Transcript, *, words: bool = False) -> Json:
     }
 
 
+def to_delta(segment: Segment, *, logprobs: bool = False) -> Json:
+    """A segment as an event of OpenAI's stream; the deltas, joined, are the text."""
+    tokens = [token for word in segment.words for token in word.tokens]
+    return {
+        "type": "transcript.text.delta",
+        "delta": segment.text,
+        **({"logprobs": [_logprob(token) for token in tokens]} if logprobs else {}),
+    }
+
+
+def to_segment(segment: Segment, *, words: bool = False) -> Json:
+    """What an event may tell of its segment beyond OpenAI's: as verbose_json has it, with its own words."""
+    return {
+        "segment": _segment(segment),
+        **({"words": [_word(word) for word in segment.words]} if words else {}),
+    }
+
+
+def to_done(transcript: Transcript, *, frame_s: float, logprobs: bool = False) -> Json:
+    """The last event of OpenAI's stream; an audio token is a frame of the model."""
+    tokens = [token for word in transcript.words for token in word.tokens]
+    return {
+        "type": "transcript.text.done",
+        "text": transcript.text,
+        **({"logprobs": [_logprob(token) for token in tokens]} if logprobs else {}),
+        "usage": token_usage(round(transcript.duration / frame_s), len(tokens)),
+    }
+
+
+def token_usage(audio_tokens: int, output_tokens: int) -> Json:
+    return {
+        "type": "tokens",
+        "input_tokens": audio_tokens,
+        "input_token_details": {"text_tokens": 0, "audio_tokens": audio_tokens},
+        "output_tokens": output_tokens,
+        "total_tokens": audio_tokens + output_tokens,
+    }
+
+
 def to_text(transcript: Transcript) -> str:
     return transcript.text + "\n"
 

@@ -49,6 +49,7 @@ class Settings(BaseSettings):
     spool_dir: Path | None = None
     max_concurrent_requests: int = Field(64, ge=1)
     request_timeout_s: int = Field(7200, ge=1)
+    send_timeout_s: float = Field(30.0, gt=0)
 
     @field_validator("cache_dir", "spool_dir")
     @classmethod

@@ -70,6 +70,10 @@ class Transcriber:
             async for segment in stream:
                 on_segment(segment)
                 found.append(segment)
+        return self.joined(found, info)
+
+    def joined(self, found: Sequence[Segment], info: AudioInfo) -> Transcript:
+        """The transcript that all segments of ``stream`` make."""
         return Transcript(
             text="".join(segment.text for segment in found),
             raw_text="".join(segment.raw_text for segment in found),
@@ -79,9 +83,17 @@ class Transcriber:
         )
 
     async def stream(
-        self, file: BinaryIO, info: AudioInfo, options: Options
+        self,
+        file: BinaryIO,
+        info: AudioInfo,
+        options: Options,
+        *,
+        on_window: Callable[[float], None] = lambda _: None,
     ) -> AsyncGenerator[Segment, None]:
-        """Segments in order, each as soon as later audio cannot change it; ``info`` is from ``inspect``."""
+        """Segments in order, each as soon as later audio cannot change it; ``info`` is from ``inspect``.
+
+        ``on_window`` hears, after each window, how many seconds of the recording the model has heard.
+        """
         decoder = _Decoder(self._vocabulary, self._geometry, info, options)
         blocks = audio.stream(
             file,
@@ -96,6 +108,7 @@ class Transcriber:
         async with aclosing(self._inferred(chunks)) as windows:
             held: tuple[Chunk, Emission] | None = None
             async for window in windows:
+                on_window(self._end_s(window[0]))
                 if held:
                     for segment in decoder.push(stitcher.add(*held, window[0].start_frame)):
                         yield segment
@@ -122,6 +135,10 @@ class Transcriber:
         finally:
             for _, task in pending:
                 task.cancel()
+
+    def _end_s(self, chunk: Chunk) -> float:
+        samples = chunk.start_frame * self._geometry.frame_samples + len(chunk.waveform)
+        return samples / self._geometry.sample_rate
 
     async def _infer_one(self, waveform: Waveform) -> Emission:
         [emission] = await self._infer([waveform])

@@ -437,7 +437,7 @@ PARAMETERS: dict[str, tuple[dict[str, Any], str]] = {
     "a language that is none": ({"language": "entish"}, "language"),
     "another model": ({"model": "whisper-1"}, "model"),
     "a long model": ({"model": "x" * 10_000}, "model"),
-    "streaming": ({"stream": "true"}, "stream"),
+    "a stream of subtitles": ({"stream": "true", "response_format": "srt"}, "response_format"),
     "stream that is no boolean": ({"stream": "perhaps"}, "stream"),
     "hot": ({"temperature": "3"}, "temperature"),
     "below zero": ({"temperature": "-0.1"}, "temperature"),

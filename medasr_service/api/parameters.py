@@ -10,6 +10,7 @@ from medasr_service.settings import MAX_STRIDE, Settings
 from medasr_service.transcriber import Options
 
 ENGLISH = ("en", "english")
+STREAMED = ("json", "verbose_json")
 LISTS = ("timestamp_granularities", "include", "keywords")
 
 
@@ -84,8 +85,10 @@ def _check(parameters: Parameters, fields: dict[str, Any]) -> None:
         raise InvalidRequest(
             "MedASR transcribes English only: leave language out, or send 'en'.", param="language"
         )
-    if parameters.stream:
-        raise InvalidRequest("stream is not supported by this service.", param="stream")
+    if parameters.stream and parameters.response_format not in STREAMED:
+        raise InvalidRequest(
+            f"stream=true needs a response_format of {' or '.join(STREAMED)}.", param="response_format"
+        )
     if fields.get("keywords"):
         raise InvalidRequest("keywords are not supported by this service.", param="keywords")
     if "timestamp_granularities" in fields and parameters.response_format != "verbose_json":

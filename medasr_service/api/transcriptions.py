@@ -1,8 +1,10 @@
 """POST /v1/audio/transcriptions: OpenAI's transcription request over the Transcriber."""
 
-import asyncio
-from collections.abc import Coroutine
-from typing import Any, BinaryIO, TypeVar
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, BinaryIO
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
@@ -10,13 +12,14 @@ from starlette.datastructures import FormData, State, UploadFile
 
 from medasr_service import formats
 from medasr_service.api import parameters, uploads
+from medasr_service.api.connection import while_connected
+from medasr_service.api.event_stream import EventStream
 from medasr_service.api.parameters import Parameters
 from medasr_service.api.served import Served, served_or_503
-from medasr_service.errors import ClientDisconnected, EmptyAudio, InvalidRequest
+from medasr_service.errors import EmptyAudio, InvalidRequest
 from medasr_service.settings import Settings
+from medasr_service.transcriber import Options
 from medasr_service.transcript import Transcript
-
-T = TypeVar("T")
 
 router = APIRouter(tags=["audio"])
 
@@ -89,21 +92,34 @@ async def transcribe(request: Request) -> Response:
     Fields may also be given in the query. `prompt` and `temperature` are accepted and change nothing:
     the model has neither.
     """
-    served: Served = served_or_503(request.app.state)
-    transcript, fields = await transcribe_upload(request, request.app.state)
-    if fields.response_format in formats.TEXT_FORMATS:
-        write, media_type = formats.TEXT_FORMATS[fields.response_format]
-        return PlainTextResponse(write(transcript), media_type=media_type)
-    if fields.response_format == "json":
-        return JSONResponse(formats.to_json(transcript, logprobs="logprobs" in fields.include))
-    body = formats.to_verbose_json(transcript, words="word" in fields.timestamp_granularities)
-    return JSONResponse({**body, "model": served.checkpoint.id, **served.notice})
+    async with AsyncExitStack() as stack:
+        upload = await stack.enter_async_context(_upload(request, request.app.state, "file"))
+        if upload.fields.stream:
+            return await _stream(request, upload, stack)
+        transcript = await _transcribe(request, upload)
+    return _answer(transcript, upload)
 
 
-async def transcribe_upload(
-    request: Request, state: State, *, file_field: str = "file"
-) -> tuple[Transcript, Parameters]:
+async def transcribe_upload(request: Request, state: State, *, file_field: str) -> Transcript:
     """Reads the form, checks it, runs the recording. Raises MedASRError and its children."""
+    async with _upload(request, state, file_field) as upload:
+        return await _transcribe(request, upload)
+
+
+@dataclass(frozen=True)
+class _Upload:
+    """A request that has been read and checked."""
+
+    served: Served
+    settings: Settings
+    recording: BinaryIO
+    fields: Parameters
+    options: Options
+
+
+@asynccontextmanager
+async def _upload(request: Request, state: State, file_field: str) -> AsyncIterator[_Upload]:
+    """The request's place among those under way, and its recording, both until the last read of it."""
     served = served_or_503(state)
     settings: Settings = state.settings
     with served.admitted():
@@ -112,31 +128,67 @@ async def transcribe_upload(
             fields = parameters.parse(form, request.query_params)
             if fields.model is not None and not served.serves(fields.model):
                 raise served.refusal(fields.model, status=400)
-            recording, options = _recording(form, file_field), fields.options(settings)
-            work = served.transcriber.transcribe(recording, options)
-            return await _while_connected(request, work), fields
+            recording = _recording(form, file_field)
+            yield _Upload(served, settings, recording, fields, fields.options(settings))
         finally:
             await form.close()
 
 
-async def _while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """The result of the work, which is given up as soon as nobody waits for it any more."""
-    task = asyncio.ensure_future(work)
-    hang_up = asyncio.ensure_future(_disconnect(request))
-    try:
-        await asyncio.wait((task, hang_up), return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise ClientDisconnected
-        return task.result()
-    finally:
-        for each in (task, hang_up):
-            each.cancel()
-        await asyncio.wait((task, hang_up))  # the recording is closed only after the last read of it
+async def _transcribe(request: Request, upload: _Upload) -> Transcript:
+    work = upload.served.transcriber.transcribe(upload.recording, upload.options)
+    return await while_connected(request.receive, work)
 
 
-async def _disconnect(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+def _answer(transcript: Transcript, upload: _Upload) -> Response:
+    fields = upload.fields
+    if fields.response_format in formats.TEXT_FORMATS:
+        write, media_type = formats.TEXT_FORMATS[fields.response_format]
+        return PlainTextResponse(write(transcript), media_type=media_type)
+    if fields.response_format == "json":
+        return JSONResponse(formats.to_json(transcript, logprobs="logprobs" in fields.include))
+    return JSONResponse(_verbose(transcript, upload))
+
+
+def _verbose(transcript: Transcript, upload: _Upload) -> formats.Json:
+    body = formats.to_verbose_json(transcript, words="word" in upload.fields.timestamp_granularities)
+    return {**body, "model": upload.served.checkpoint.id, **upload.served.notice}
+
+
+async def _stream(request: Request, upload: _Upload, resources: AsyncExitStack) -> EventStream:
+    """Segments as they come; the upload stays open, and its place taken, until the last of them."""
+    transcriber, fields = upload.served.transcriber, upload.fields
+    info = await while_connected(request.receive, transcriber.inspect(upload.recording))
+    heard_s = 0.0
+    verbose = fields.response_format == "verbose_json"
+    logprobs, words = "logprobs" in fields.include, "word" in fields.timestamp_granularities
+
+    def progress() -> formats.Json:
+        return {"seconds": round(heard_s, 3), "duration": round(info.duration, 3)}
+
+    def hear(seconds: float) -> None:
+        nonlocal heard_s
+        heard_s = seconds
+
+    async def events() -> AsyncGenerator[formats.Json, None]:
+        found = []
+        stream = transcriber.stream(upload.recording, info, upload.options, on_window=hear)
+        async with aclosing(stream):
+            async for segment in stream:
+                found.append(segment)
+                extra = {**formats.to_segment(segment, words=words), "progress": progress()}
+                yield {**formats.to_delta(segment, logprobs=logprobs), **(extra if verbose else {})}
+        transcript = transcriber.joined(found, info)
+        done = formats.to_done(
+            transcript, frame_s=upload.served.checkpoint.geometry.frame_s, logprobs=logprobs
+        )
+        yield {**(_verbose(transcript, upload) if verbose else {}), **done}
+
+    return EventStream(
+        events(),
+        lambda: json.dumps(progress()),
+        resources.pop_all(),
+        send_timeout_s=upload.settings.send_timeout_s,
+    )
 
 
 def _recording(form: FormData, field: str) -> BinaryIO:

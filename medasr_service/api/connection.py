@@ -1,0 +1,34 @@
+"""A client that may hang up."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from starlette.types import Receive
+
+from medasr_service.errors import ClientDisconnected
+
+T = TypeVar("T")
+
+
+async def while_connected(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
+    """The result of the work, which is given up as soon as nobody waits for it any more.
+
+    Raises ClientDisconnected; the request must have been read to its end.
+    """
+    task = asyncio.ensure_future(work)
+    hang_up = asyncio.ensure_future(_disconnect(receive))
+    try:
+        await asyncio.wait((task, hang_up), return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientDisconnected
+        return task.result()
+    finally:
+        for each in (task, hang_up):
+            each.cancel()
+        await asyncio.wait((task, hang_up))  # the recording is closed only after the last read of it
+
+
+async def _disconnect(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
