@@ -14,7 +14,7 @@ test: setup
 
 setup: $(STAMP)
 
-$(STAMP): pyproject.toml scripts/install.sh
+$(STAMP): pyproject.toml requirements.txt scripts/install.sh
 	PYTHON="$(PYTHON)" scripts/install.sh $(VENV)
 	@touch $@
 

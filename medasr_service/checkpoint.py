@@ -19,6 +19,7 @@ from tokenizers import Tokenizer
 
 from medasr_service.errors import ModelUnavailable
 from medasr_service.geometry import FrameGeometry
+from medasr_service.manifest import MANIFEST, SHIPPED, Manifest, find, missing_makers, revisions
 from medasr_service.settings import DEMO_MODEL, Settings
 
 DEMO_FOLDER = Path(__file__).parent / "demo_model"
@@ -28,13 +29,19 @@ _HUB_FILES = ["*.json", "model.safetensors"]
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A checkpoint on disk; ``id`` is its public name, ``aliases`` are other names that requests may use."""
+    """A checkpoint on disk; ``id`` is its public name, ``aliases`` are other names that requests may use.
+
+    ``folder`` is that of its artefact where the weights themselves are not needed; ``requested_revision`` is
+    what the hub was asked for.
+    """
 
     folder: Path
     id: str
     aliases: frozenset[str]
     revision: str
     demo: bool
+    requested_revision: str | None = None
+    artefact: Manifest | None = None
 
     @property
     def config(self) -> dict[str, Any]:
@@ -64,22 +71,70 @@ class Checkpoint:
         return _read_json(self.folder / "preprocessor_config.json")
 
 
-def resolve(settings: Settings) -> Checkpoint:
+def resolve(settings: Settings, *, ask_hub: bool = False) -> Checkpoint:
     """Finds the checkpoint that the settings name, downloading it where it comes from the hub.
 
+    A hub model whose artefact is kept already is served from that, and the hub is not asked: the service
+    starts without a network, and the model does not change by itself. ``ask_hub`` looks for a newer one.
     Raises ModelUnavailable with one line that says what to do.
     """
     if settings.model == DEMO_MODEL:
         checkpoint = Checkpoint(DEMO_FOLDER, "medasr-demo", frozenset({DEMO_MODEL}), "bundled", demo=True)
     elif (folder := Path(settings.model).expanduser()).is_dir():
-        checkpoint = Checkpoint(
-            folder.resolve(), folder.resolve().name, frozenset({"medasr"}), "local", demo=_is_demo(folder)
-        )
+        checkpoint = _local(folder.resolve())
     else:
-        folder = _download(settings.model, settings.revision)
-        checkpoint = Checkpoint(folder, settings.model, frozenset({"medasr"}), folder.name, demo=False)
+        checkpoint = (None if ask_hub else _kept(settings)) or _from_hub(settings)
+    if checkpoint.artefact and settings.engine == "torch":
+        raise ModelUnavailable(
+            f"{checkpoint.folder} is an ONNX artefact; the torch engine needs the checkpoint"
+        )
     _check(checkpoint)
     return checkpoint
+
+
+def _local(folder: Path) -> Checkpoint:
+    """A folder with a checkpoint, or with an artefact of one."""
+    if not (folder / MANIFEST).exists():
+        return Checkpoint(folder, folder.name, frozenset({"medasr"}), "local", demo=_is_demo(folder))
+    manifest = Manifest.read(folder)
+    if manifest is None or not manifest.fits(folder):
+        raise ModelUnavailable(f"the artefact {folder} is damaged: run `medasr export` again")
+    return _of_artefact(folder, manifest)
+
+
+def _of_artefact(folder: Path, manifest: Manifest) -> Checkpoint:
+    return Checkpoint(
+        folder,
+        manifest.model,
+        frozenset({DEMO_MODEL if manifest.revision == "bundled" else "medasr"}),
+        manifest.revision,
+        manifest.demo,
+        manifest.requested,
+        manifest,
+    )
+
+
+def _kept(settings: Settings) -> Checkpoint | None:
+    """A hub model from its artefact, where that is kept. Without what makes one, it must be."""
+    if settings.engine == "torch":
+        return None
+    folders = (settings.cache_dir, SHIPPED)
+    if found := find(folders, settings.model, settings.revision, settings.precision):
+        return _of_artefact(*found)
+    if not (missing := missing_makers()):
+        return None
+    others = ", ".join(revisions(folders, settings.model))
+    raise ModelUnavailable(
+        f"there is no ONNX artefact of {settings.model} ({settings.revision or 'newest'},"
+        f" {settings.precision}) in {settings.cache_dir}"
+        + (f", only of revision {others}" if others else "")
+        + f": make it with `medasr export` where {', '.join(missing)} are installed"
+    )
+
+
+def _from_hub(settings: Settings) -> Checkpoint:
+    folder = _download(settings.model, settings.revision)
+    return Checkpoint(folder, settings.model, frozenset({"medasr"}), folder.name, False, settings.revision)
 
 
 def _is_demo(folder: Path) -> bool:
@@ -116,7 +171,8 @@ def _download(model: str, revision: str | None) -> Path:
 
 
 def _check(checkpoint: Checkpoint) -> None:
-    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+    weights = [] if checkpoint.artefact else ["model.safetensors"]
+    for name in ("config.json", *weights, "tokenizer.json"):
         if not (checkpoint.folder / name).is_file():
             raise ModelUnavailable(f"the model folder {checkpoint.folder} has no {name}")
     try:
@@ -124,8 +180,9 @@ def _check(checkpoint: Checkpoint) -> None:
         if kind != "lasr_ctc":
             raise ModelUnavailable(f"{checkpoint.id} is a {kind} model; this service runs lasr_ctc")
         _ = checkpoint.geometry
-        with safe_open(checkpoint.folder / "model.safetensors", framework="np") as weights:
-            weights.keys()
+        for name in weights:
+            with safe_open(checkpoint.folder / name, framework="np") as file:
+                file.keys()
         _check_tokenizer(checkpoint.folder / "tokenizer.json")
     except (SafetensorError, KeyError, FileNotFoundError) as error:
         raise ModelUnavailable(f"the files of {checkpoint.id} are damaged or incomplete: {error}") from None

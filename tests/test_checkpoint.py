@@ -15,10 +15,11 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from medasr_service import checkpoint
+from medasr_service import checkpoint, manifest
 from medasr_service.checkpoint import DEMO_FOLDER, Checkpoint
 from medasr_service.errors import ModelUnavailable
 from medasr_service.geometry import FrameGeometry
+from medasr_service.manifest import FORMAT, sha256
 from medasr_service.settings import Settings
 
 TOKEN = "hf_NeverShowThisToken"
@@ -226,3 +227,137 @@ def test_a_snapshot_without_weights_is_refused(hub: Callable[..., object], folde
     (folder / "model.safetensors").unlink()
     hub(folder)
     assert "has no model.safetensors" in refusal(model="google/medasr")
+
+
+def keep(folder: Path, cache: Path, made_at: str = "2026-01-01", **changes: Any) -> Path:
+    """An artefact of a hub model, as `medasr export` leaves it but for its network."""
+    kept = cache / f"kept-{len(list(cache.glob('*')))}"
+    kept.mkdir(parents=True)
+    for file in FILES:
+        if file.suffix == ".json":
+            shutil.copy(folder / file.name, kept)
+    (kept / "model.onnx").write_bytes(b"graph")
+    source = {"format": FORMAT, "model": "google/medasr", "revision": "9f1c0ffee", "precision": "fp32"}
+    files = {file.name: sha256(file) for file in sorted(kept.iterdir())}
+    manifest = {"requested_revision": None, "demo": False, "made_at": made_at, "files": files, **changes}
+    manifest["source"] = {**source, **changes.get("source", {})}
+    (kept / "manifest.json").write_text(json.dumps(manifest))
+    return kept
+
+
+def test_an_artefact_serves_without_weights_and_without_the_hub(
+    hub: Callable[..., list[dict[str, Any]]], folder: Path, tmp_path: Path
+) -> None:
+    calls = hub(OSError("no network"))
+    kept = keep(folder, tmp_path / "cache")
+    found = checkpoint.resolve(Settings(model="google/medasr", cache_dir=tmp_path / "cache"))
+    assert calls == []
+    assert (found.folder, found.id, found.revision, found.demo) == (kept, "google/medasr", "9f1c0ffee", False)
+    assert found.aliases == {"medasr"}
+    assert found.geometry == FrameGeometry()
+
+
+def test_an_artefact_may_be_named_by_its_folder(folder: Path, tmp_path: Path) -> None:
+    kept = keep(folder, tmp_path / "cache", demo=True)
+    found = checkpoint.resolve(Settings(model=str(kept)))
+    assert (found.folder, found.id, found.demo) == (kept, "google/medasr", True)
+
+
+def test_an_export_asks_the_hub_for_a_newer_model(
+    hub: Callable[..., list[dict[str, Any]]], folder: Path, tmp_path: Path
+) -> None:
+    calls = hub(folder)
+    keep(folder, tmp_path / "cache")
+    found = checkpoint.resolve(Settings(model="google/medasr", cache_dir=tmp_path / "cache"), ask_hub=True)
+    assert len(calls) == 1
+    assert found.artefact is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "requested", "serves"),
+    [
+        (None, None, True),
+        ("9f1c0ffee", None, True),
+        ("9f1c0ffee", "v1", True),
+        ("v1", "v1", True),
+        ("v2", "v1", False),
+        (None, "v1", False),
+        ("main", None, False),
+    ],
+)
+def test_an_artefact_is_never_served_for_another_revision(
+    hub: Callable[..., list[dict[str, Any]]],
+    folder: Path,
+    tmp_path: Path,
+    asked: str | None,
+    requested: str | None,
+    serves: bool,
+) -> None:
+    hub(folder)
+    keep(folder, tmp_path / "cache", requested_revision=requested)
+    settings = Settings(model="google/medasr", revision=asked, cache_dir=tmp_path / "cache")
+    assert (checkpoint.resolve(settings).artefact is not None) == serves
+
+
+def test_the_newest_artefact_is_served(folder: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    keep(folder, cache, "2026-01-01T10:00:00+00:00")
+    newest = keep(folder, cache, "2026-02-01T09:00:00+00:00")
+    keep(folder, cache, "2025-12-31T10:00:00+00:00")
+    assert checkpoint.resolve(Settings(model="google/medasr", cache_dir=cache)).folder == newest
+
+
+@pytest.mark.parametrize(
+    "source", [{"format": FORMAT - 1}, {"precision": "int1"}, {"model": "google/medasr-2"}]
+)
+def test_another_artefact_does_not_count(
+    hub: Callable[..., list[dict[str, Any]]], folder: Path, tmp_path: Path, source: dict[str, Any]
+) -> None:
+    calls = hub(folder)
+    keep(folder, tmp_path / "cache", source=source)
+    checkpoint.resolve(Settings(model="google/medasr", cache_dir=tmp_path / "cache"))
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json"])
+def test_a_damaged_artefact_is_passed_over_and_refused_by_name(
+    hub: Callable[..., list[dict[str, Any]]], folder: Path, tmp_path: Path, name: str
+) -> None:
+    calls = hub(folder)
+    kept = keep(folder, tmp_path / "cache")
+    (kept / name).write_bytes(b"other")
+    checkpoint.resolve(Settings(model="google/medasr", cache_dir=tmp_path / "cache"))
+    assert len(calls) == 1
+    assert "damaged" in refusal(model=str(kept))
+
+
+def test_the_torch_engine_wants_the_checkpoint(
+    hub: Callable[..., list[dict[str, Any]]], folder: Path, tmp_path: Path
+) -> None:
+    calls = hub(folder)
+    kept = keep(folder, tmp_path / "cache")
+    settings = Settings(model="google/medasr", cache_dir=tmp_path / "cache", engine="torch")
+    assert checkpoint.resolve(settings).artefact is None
+    assert len(calls) == 1
+    assert "torch engine" in refusal(model=str(kept), engine="torch")
+
+
+@pytest.fixture
+def no_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(manifest, "MAKERS", ("no_such_package_as_torch",))
+
+
+@pytest.mark.usefixtures("no_torch")
+def test_without_torch_and_artefact_nothing_is_downloaded(
+    hub: Callable[..., list[dict[str, Any]]], folder: Path, tmp_path: Path
+) -> None:
+    calls = hub(folder)
+    line = refusal(model="google/medasr", cache_dir=tmp_path)
+    assert calls == []
+    assert all(part in line for part in ("google/medasr", str(tmp_path), "`medasr export`"))
+
+
+@pytest.mark.usefixtures("no_torch")
+def test_without_torch_the_revision_that_is_there_is_named(folder: Path, tmp_path: Path) -> None:
+    keep(folder, tmp_path / "cache", requested_revision="v1")
+    assert "only of revision 9f1c0ffee" in refusal(model="google/medasr", cache_dir=tmp_path / "cache")

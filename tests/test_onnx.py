@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 from transformers import AutoProcessor
 
-from medasr_service import ctc, engines
+from medasr_service import checkpoint, ctc, engines
 from medasr_service.checkpoint import Checkpoint
 from medasr_service.ctc import Vocabulary
 from medasr_service.engines import Engine, artefact
 from medasr_service.engines.frontend import LogMel
 from medasr_service.engines.torch_ctc import TorchCTC
 from medasr_service.errors import ModelUnavailable
+from medasr_service.manifest import MANIFEST
 from medasr_service.settings import Settings
 from tests.conftest import CLIPS, ROOT
 
@@ -102,9 +103,9 @@ def test_an_artefact_is_made_once_and_announced(
     assert first == second
     assert len(exports) == 1
     assert "exporting medasr-demo" in caplog.text
-    manifest = json.loads((first.parent / artefact.MANIFEST).read_text())
+    manifest = json.loads((first.parent / MANIFEST).read_text())
     assert manifest["source"]["revision"] == "bundled"
-    assert set(manifest["files"]) == {"model.onnx", "model.onnx.data"}
+    assert {"model.onnx", "model.onnx.data", "config.json", "tokenizer.json"} <= set(manifest["files"])
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".export")] == []
 
 
@@ -114,7 +115,7 @@ def test_two_that_start_together_export_once(demo: Checkpoint, exports: list[Pat
     assert len(files) == len(exports) == 1
 
 
-@pytest.mark.parametrize("name", ["model.onnx", "model.onnx.data", "manifest.json"])
+@pytest.mark.parametrize("name", ["model.onnx", "model.onnx.data", "manifest.json", "tokenizer.json"])
 @pytest.mark.parametrize("damage", [b"", b"other"])
 def test_a_damaged_artefact_is_made_again(
     demo: Checkpoint, exports: list[Path], tmp_path: Path, name: str, damage: bytes
@@ -153,3 +154,50 @@ def test_a_failed_export_leaves_nothing_and_says_why(
     with pytest.raises(ModelUnavailable, match="No space left on device"):
         artefact.ensure(demo, tmp_path, "fp32")
     assert not [path for path in tmp_path.iterdir() if path.suffix != ".lock"]
+
+
+def test_an_artefact_that_came_with_the_sources_is_used(
+    demo: Checkpoint, exports: list[Path], tmp_path: Path
+) -> None:
+    shipped = artefact.ensure(demo, tmp_path / "shipped", "fp32")
+    assert artefact.ensure(demo, tmp_path / "cache", "fp32", shipped=tmp_path / "shipped") == shipped
+    assert len(exports) == 1
+    assert not (tmp_path / "cache").exists()
+
+
+def test_an_artefact_gives_the_text_of_its_checkpoint(
+    demo: Checkpoint, onnx: Engine, vocabulary: Vocabulary
+) -> None:
+    folder = engines.prepare(demo, Settings()).parent
+    found = checkpoint.resolve(Settings(model=str(folder)))
+    alone = engines.load(found, Settings(model=str(folder)))
+    assert (found.id, found.demo, found.geometry) == (demo.id, True, demo.geometry)
+    assert Vocabulary.load(found.folder) == vocabulary
+    for got, expected in zip(alone.infer([CLIPS[0].waveform]), onnx.infer([CLIPS[0].waveform]), strict=True):
+        assert np.array_equal(got, expected)
+
+
+def test_without_torch_an_artefact_that_is_missing_is_one_line(
+    demo: Checkpoint, exports: list[Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("medasr_service.manifest.MAKERS", ("no_such_package_as_torch",))
+    with pytest.raises(ModelUnavailable, match="without no_such_package_as_torch: run `medasr export`"):
+        artefact.ensure(demo, tmp_path, "fp32")
+    assert exports == []
+
+
+def test_an_artefact_in_another_precision_is_refused(
+    demo: Checkpoint, exports: list[Path], tmp_path: Path
+) -> None:
+    folder = artefact.ensure(demo, tmp_path, "fp32").parent
+    found = checkpoint.resolve(Settings(model=str(folder)))
+    with pytest.raises(ModelUnavailable, match="in fp32, not in another"):
+        artefact.ensure(found, tmp_path, "another")
+
+
+def test_without_torch_the_torch_engine_is_one_line(
+    demo: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("medasr_service.manifest.MAKERS", ("no_such_package_as_torch",))
+    with pytest.raises(ModelUnavailable, match="needs no_such_package_as_torch"):
+        engines.prepare(demo, Settings(engine="torch"))

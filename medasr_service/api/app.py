@@ -1,7 +1,6 @@
 """The FastAPI application: the routes, and one handler for every error."""
 
 from collections.abc import Mapping
-from importlib.metadata import version
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
@@ -14,8 +13,7 @@ from medasr_service.api.served import Served, served_or_503
 from medasr_service.api.uploads import error_body
 from medasr_service.errors import InvalidRequest, MedASRError
 from medasr_service.settings import Settings
-
-VERSION = version("medasr-service")
+from medasr_service.version import VERSION
 
 
 def create_app(settings: Settings) -> FastAPI:

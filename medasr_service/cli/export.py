@@ -16,5 +16,5 @@ def add(commands: Any) -> None:
 
 
 def run(_options: argparse.Namespace, config: Settings) -> int:
-    print(engines.prepare(checkpoint.resolve(config), config))
+    print(engines.prepare(checkpoint.resolve(config, ask_hub=True), config))
     return EXIT_OK

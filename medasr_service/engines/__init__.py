@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medasr_service.checkpoint import Checkpoint
+from medasr_service.errors import ModelUnavailable
 from medasr_service.geometry import Emission, FrameGeometry, Waveform
+from medasr_service.manifest import SHIPPED, missing_makers
 from medasr_service.settings import Settings
 
 MAX_PADDING = 0.25  # of a group, so that padding stays cheap
@@ -34,22 +36,25 @@ def load(checkpoint: Checkpoint, settings: Settings) -> Engine:
 
     Raises ModelUnavailable when the checkpoint cannot be run.
     """
+    model = prepare(checkpoint, settings)
     if settings.engine == "torch":
         from medasr_service.engines.torch_ctc import TorchCTC
 
         return TorchCTC(checkpoint, threads=settings.threads)
     from medasr_service.engines.onnx_ctc import OnnxCTC
 
-    return OnnxCTC(checkpoint, prepare(checkpoint, settings), threads=settings.threads)
+    return OnnxCTC(checkpoint, model, threads=settings.threads)
 
 
 def prepare(checkpoint: Checkpoint, settings: Settings) -> Path:
     """What the engine of the settings runs: the checkpoint itself, or its ONNX artefact, made when needed."""
     if settings.engine == "torch":
+        if missing := missing_makers():
+            raise ModelUnavailable(f"the torch engine needs {', '.join(missing)}: medasr-service[export]")
         return checkpoint.folder
     from medasr_service.engines import artefact
 
-    return artefact.ensure(checkpoint, settings.cache_dir, settings.precision)
+    return artefact.ensure(checkpoint, settings.cache_dir, settings.precision, shipped=SHIPPED)
 
 
 def infer_in_groups(

@@ -1,7 +1,7 @@
 """The ONNX artefact of a checkpoint: kept in a cache beside a manifest, made once, never served when damaged.
 
-An artefact is a folder ``<model>-<hash of the source>-<precision>`` with model.onnx, its weights, and
-manifest.json, which says what it was made from, and the SHA-256 of each file. It appears whole, by a rename.
+An artefact is a folder ``<model>-<hash of the source>-<precision>`` with model.onnx, its weights, the small
+files of the checkpoint, and manifest.json. It appears whole, by a rename, and serves without its checkpoint.
 """
 
 import hashlib
@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,25 +21,37 @@ from filelock import FileLock
 
 from medasr_service.checkpoint import Checkpoint
 from medasr_service.errors import ModelUnavailable
+from medasr_service.manifest import FORMAT, MAKERS, MANIFEST, MODEL, Manifest, missing_makers, sha256
 
-MODEL, MANIFEST = "model.onnx", "manifest.json"
-FORMAT = 1  # raise it when the exported graph changes
-SOURCES = ("config.json", "model.safetensors")
-MAKERS = ("torch", "transformers", "onnxscript")
+KEPT = ("config.json", "tokenizer.json", "processor_config.json", "preprocessor_config.json")
+SOURCES = ("model.safetensors", *KEPT)
 
 log = logging.getLogger("bentoml.medasr")
 
 
-def ensure(checkpoint: Checkpoint, cache: Path, precision: str) -> Path:
-    """The model.onnx of a checkpoint, from the cache, or exported now in a process of its own.
+def ensure(checkpoint: Checkpoint, cache: Path, precision: str, *, shipped: Path | None = None) -> Path:
+    """The model.onnx of a checkpoint: that which came with the sources, or is in the cache, or is exported
+    now in a process of its own.
 
     Raises ModelUnavailable where it cannot be made or kept.
     """
+    if checkpoint.artefact:
+        if checkpoint.artefact.precision != precision:
+            raise ModelUnavailable(
+                f"{checkpoint.folder} is an artefact in {checkpoint.artefact.precision}, not in {precision}"
+            )
+        return checkpoint.folder / MODEL
     source = _source(checkpoint)
     name = re.sub(r"[^\w.-]+", "--", checkpoint.id)
     folder = cache / f"{name}-{_digest(source)}-{precision}"
-    if _is_whole(folder, source):  # also in a cache that cannot be written
-        return folder / MODEL
+    for each in (folder, *([shipped / folder.name] if shipped else [])):
+        if _is_whole(each, source):  # also in a cache that cannot be written
+            return each / MODEL
+    if missing := missing_makers():
+        raise ModelUnavailable(
+            f"there is no whole ONNX artefact of {checkpoint.id} ({precision}) in {cache}, and none can be"
+            f" made here without {', '.join(missing)}: run `medasr export` where they are installed"
+        )
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with FileLock(cache / f"{folder.name}.lock"):
@@ -57,7 +70,7 @@ def _source(checkpoint: Checkpoint) -> dict[str, Any]:
         "format": FORMAT,
         "model": checkpoint.id,
         "revision": checkpoint.revision,
-        "sha256": {file: _sha256(checkpoint.folder / file) for file in SOURCES},
+        "sha256": {name: sha256(file) for name in SOURCES if (file := checkpoint.folder / name).is_file()},
     }
 
 
@@ -67,13 +80,12 @@ def _digest(source: dict[str, Any]) -> str:
 
 def _is_whole(folder: Path, source: dict[str, Any]) -> bool:
     """Whether each file is there, as the manifest has it, and was made from this source."""
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text())
-        made_from = {key: manifest["source"][key] for key in source}
-        files = manifest["files"]
-        return made_from == source and all(_sha256(folder / file) == sha for file, sha in files.items())
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+    manifest = Manifest.read(folder)
+    return (
+        manifest is not None
+        and {key: manifest.source.get(key) for key in source} == source
+        and manifest.fits(folder)
+    )
 
 
 def _make(checkpoint: Checkpoint, folder: Path, source: dict[str, Any]) -> None:
@@ -87,16 +99,17 @@ def _make(checkpoint: Checkpoint, folder: Path, source: dict[str, Any]) -> None:
         if done.returncode != 0:
             reason = (done.stderr.strip().splitlines() or ["it was killed"])[-1]
             raise ModelUnavailable(f"{checkpoint.id} cannot be exported to ONNX: {reason}")
+        for name in KEPT:
+            if (checkpoint.folder / name).is_file():
+                shutil.copyfile(checkpoint.folder / name, part / name)
         manifest = {
             "source": source,
+            "requested_revision": checkpoint.requested_revision,
+            "demo": checkpoint.demo,
+            "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "made_with": {package: version(package) for package in MAKERS},
-            "files": {file.name: _sha256(file) for file in sorted(part.iterdir())},
+            "files": {file.name: sha256(file) for file in sorted(part.iterdir())},
         }
         (part / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
         part.replace(folder)
     log.info("exported to %s", folder)
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
