@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,7 +19,9 @@ from starlette.requests import Request
 from config.models import PORTS
 from medasr_service import checkpoint, engines, formats, settings
 from medasr_service.api import transcriptions
-from medasr_service.api.app import create_app, error_response
+from medasr_service.api.app import create_app
+from medasr_service.api.keys import KeyCheck
+from medasr_service.api.refusals import error_response
 from medasr_service.api.served import Served
 from medasr_service.api.uploads import BodyLimit
 from medasr_service.checkpoint import DEMO_NOTICE
@@ -100,6 +103,10 @@ class MedASR:
         except ModelUnavailable as error:
             raise SystemExit(f"medasr: {error}") from None
         log.info("serving %s (%s) on port %d", found.id, found.revision, PORT)
+        if not SETTINGS.keys and not ip_address(SETTINGS.host).is_loopback:
+            log.warning(
+                "no API key is set (MEDASR_API_KEYS): everyone who reaches %s is served", SETTINGS.host
+            )
         if found.demo:
             log.warning("%s: %s", found.id, DEMO_NOTICE)
 
@@ -156,4 +163,6 @@ def _log_failure(task: asyncio.Task[None]) -> None:
         log.error("the warm-up failed", exc_info=error)
 
 
+# The first is the outermost.
+MedASR.add_asgi_middleware(KeyCheck, settings=SETTINGS)  # type: ignore[attr-defined]
 MedASR.add_asgi_middleware(BodyLimit, max_upload_mb=SETTINGS.max_upload_mb)  # type: ignore[attr-defined]

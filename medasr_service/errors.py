@@ -8,7 +8,8 @@ MedASRError                   500
 │   │   ├── AudioTooLong      413  more seconds than ``max_duration_s``
 │   │   └── UnsupportedAudio  415  not a known audio format
 │   ├── UploadTooLarge        413  more bytes than ``max_upload_mb``
-│   └── ModelNotFound         404  no such model here
+│   ├── ModelNotFound         404  no such model here
+│   └── Unauthorized          401  no API key, or a wrong one
 ├── ClientDisconnected        499  nobody waits for the answer any more (nginx's code)
 ├── Busy                      429  ``max_concurrent_requests`` are under way
 ├── NotReady                  503  the model has not run yet, or cannot be reached
@@ -80,6 +81,11 @@ class UploadTooLarge(InvalidRequest):
 class ModelNotFound(InvalidRequest):
     status = 404
     code = "model_not_found"
+
+
+class Unauthorized(InvalidRequest):
+    status = 401
+    code = "invalid_api_key"
 
 
 class ClientDisconnected(MedASRError):

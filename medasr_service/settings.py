@@ -1,10 +1,11 @@
 """Settings: MEDASR_* in the environment, over config/inference.yaml, over the defaults here."""
 
 import os
+import re
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -18,12 +19,19 @@ DEMO_MODEL = "demo"
 SET_UP_VARIABLES = {"MEDASR_CONFIG", "MEDASR_TORCH", "MEDASR_TORCH_INDEX"}  # read elsewhere
 MAX_STRIDE = 0.4  # of a window: at most five times the work of windows that do not overlap
 
+MIN_KEY_LENGTH = 16
+KEY = re.compile(rf"[!-~]{{{MIN_KEY_LENGTH},}}")
+
+
+def _split(keys: SecretStr) -> list[str]:
+    return [key.strip() for key in keys.get_secret_value().split(",") if key.strip()]
+
 
 class Settings(BaseSettings):
     """Validated once and frozen; config/inference.yaml has a comment for each."""
 
     model_config = SettingsConfigDict(
-        env_prefix="MEDASR_", env_ignore_empty=True, extra="forbid", frozen=True
+        env_prefix="MEDASR_", env_ignore_empty=True, extra="forbid", frozen=True, hide_input_in_errors=True
     )
 
     model: str = Field(DEMO_MODEL, min_length=1)
@@ -34,6 +42,9 @@ class Settings(BaseSettings):
     threads: int | None = Field(None, ge=1)
     host: str = "127.0.0.1"
     port: int | None = Field(None, ge=1, le=65535)
+    api_keys: SecretStr | None = None
+    public_metrics: bool = False
+    public_docs: bool = False
     chunk_length_s: float = Field(20.0, ge=1)
     stride_length_s: float = Field(2.0, ge=0)
     max_chunk_length_s: float = Field(30.0, ge=1, le=400)
@@ -55,6 +66,20 @@ class Settings(BaseSettings):
     @classmethod
     def _expand_home(cls, folder: Path | None) -> Path | None:
         return folder and folder.expanduser()
+
+    @field_validator("api_keys")
+    @classmethod
+    def _keys_are_strong(cls, keys: SecretStr | None) -> SecretStr | None:
+        if keys is not None and not (found := _split(keys)):
+            raise ValueError("no key in it")
+        elif keys is not None and not all(KEY.fullmatch(key) for key in found):
+            raise ValueError(f"a key has at least {MIN_KEY_LENGTH} printable ASCII characters, and no spaces")
+        return keys
+
+    @property
+    def keys(self) -> list[str]:
+        """The API keys in plain; none: everyone is let in."""
+        return _split(self.api_keys) if self.api_keys else []
 
     @model_validator(mode="after")
     def _windows_fit(self) -> "Settings":

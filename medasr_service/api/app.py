@@ -1,19 +1,21 @@
 """The FastAPI application: the routes, and one handler for every error."""
 
-from collections.abc import Mapping
-
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Security
 from fastapi.responses import JSONResponse, RedirectResponse, Response
+from fastapi.security import HTTPBearer
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from medasr_service.api import transcriptions
+from medasr_service.api.refusals import error_response
 from medasr_service.api.served import Served, served_or_503
-from medasr_service.api.uploads import error_body
 from medasr_service.errors import InvalidRequest, MedASRError
 from medasr_service.settings import Settings
 from medasr_service.version import VERSION
+
+# For the documentation alone: KeyCheck refuses before a route is found.
+_BEARER = Security(HTTPBearer(auto_error=False, description="A key of MEDASR_API_KEYS"))
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -22,12 +24,14 @@ def create_app(settings: Settings) -> FastAPI:
         title="medasr-service",
         version=VERSION,
         description="Medical dictation to text with MedASR, behind OpenAI's audio transcription API.",
+        responses={"default": {"description": "An error, in OpenAI's shape"}},
     )
     app.state.settings = settings
     app.state.served = None
-    app.include_router(transcriptions.router)
-    app.add_api_route("/v1/models", _list_models, tags=["models"])
-    app.add_api_route("/v1/models/{model:path}", _retrieve_model, tags=["models"])
+    key = [_BEARER] if settings.keys else []
+    app.include_router(transcriptions.router, dependencies=key)
+    app.add_api_route("/v1/models", _list_models, tags=["models"], dependencies=key)
+    app.add_api_route("/v1/models/{model:path}", _retrieve_model, tags=["models"], dependencies=key)
     app.add_api_route("/health", _health, tags=["service"])
     app.add_api_route("/", _index, include_in_schema=False)
     app.add_route("/{path:path}", _unknown_route, methods=_METHODS, include_in_schema=False)
@@ -91,12 +95,6 @@ async def _on_error(request: Request, error: Exception) -> JSONResponse:
         failure = InvalidRequest(message, code=code, status=error.status_code)
         return error_response(failure, error.headers)
     return error_response(MedASRError("The service failed; its log says why."))
-
-
-def error_response(error: MedASRError, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """An error as the client sees it."""
-    retry = {} if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
-    return JSONResponse(error_body(error), status_code=error.status, headers={**(headers or {}), **retry})
 
 
 _HTTP_ERRORS: dict[int, tuple[str, str | None]] = {

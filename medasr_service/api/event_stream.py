@@ -10,7 +10,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from medasr_service.api.connection import while_connected
-from medasr_service.api.uploads import error_body
+from medasr_service.api.refusals import error_body
 from medasr_service.errors import ClientDisconnected, MedASRError
 
 COMMENT_S = 2.0  # proxies cut a connection on which nothing is said

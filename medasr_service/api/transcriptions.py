@@ -71,6 +71,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
         status: {"description": text, "content": {"application/json": {"example": _ERROR}}}
         for status, text in {
             400: "A field or the recording is wrong",
+            401: "No API key, or a wrong one",
             413: "Too large or too long",
             415: "Not audio",
             429: "Too many transcriptions under way",

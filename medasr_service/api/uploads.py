@@ -1,6 +1,5 @@
 """Uploads: bounded in size, in memory or in a file that never has a name."""
 
-import json
 from tempfile import SpooledTemporaryFile
 from typing import BinaryIO, cast
 
@@ -10,17 +9,12 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from medasr_service.errors import InvalidRequest, MedASRError, UploadTooLarge
+from medasr_service.api.refusals import HANG_UP, error_response
+from medasr_service.errors import InvalidRequest, UploadTooLarge
 from medasr_service.settings import Settings
 
 MIB = 1 << 20
 FORM_OVERHEAD = MIB  # fields and part headers besides the audio
-
-
-def error_body(error: MedASRError) -> dict[str, dict[str, str | None]]:
-    """OpenAI's shape of an error, on every route."""
-    body = {"message": error.message, "type": error.type, "param": error.param, "code": error.code}
-    return {"error": body}
 
 
 class BodyLimit:
@@ -36,9 +30,10 @@ class BodyLimit:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
+        refusal = error_response(self._error, HANG_UP)
         announced = next((v for k, v in scope["headers"] if k == b"content-length"), b"0")
         if announced.isdigit() and int(announced) > self._limit:
-            return await self._refuse(send)
+            return await refusal(scope, receive, send)
         read, exceeded, started = 0, False, False
 
         async def limited_receive() -> Message:
@@ -62,17 +57,7 @@ class BodyLimit:
             if not exceeded:
                 raise
         if exceeded and not started:
-            await self._refuse(send)
-
-    async def _refuse(self, send: Send) -> None:
-        body = json.dumps(error_body(self._error)).encode()
-        headers = [
-            (b"content-type", b"application/json"),
-            (b"content-length", str(len(body)).encode()),
-            (b"connection", b"close"),
-        ]
-        await send({"type": "http.response.start", "status": self._error.status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+            await refusal(scope, receive, send)
 
 
 class _AudioFormParser(MultiPartParser):

@@ -1,0 +1,89 @@
+"""API keys: who may use the service. Checked before a request's body is read, and on every route.
+
+A key comes as ``Authorization: Bearer KEY``. A browser's WebSocket cannot send headers: there it comes as the
+subprotocol ``openai-insecure-api-key.KEY``, as OpenAI takes it. Never in an address: those end up in logs.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Iterable
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocket
+
+from medasr_service.api.refusals import HANG_UP, error_response
+from medasr_service.errors import Unauthorized
+from medasr_service.settings import Settings
+
+SUBPROTOCOL = "openai-insecure-api-key."
+PROBES = frozenset({"/livez", "/readyz", "/healthz", "/health"})
+METRICS = frozenset({"/metrics"})
+DOCS = ("/docs", "/redoc", "/openapi.json", "/static-offline-docs/")
+POLICY_VIOLATION = 1008  # the WebSocket's code
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode()).digest()
+
+
+class Keys:
+    """The keys that are accepted; without any, everyone is."""
+
+    def __init__(self, keys: Iterable[str]) -> None:
+        self._digests = [_digest(key) for key in keys]
+
+    def __bool__(self) -> bool:
+        return bool(self._digests)
+
+    def accepts(self, presented: str | None) -> bool:
+        """Takes the same time for every wrong key."""
+        if not self._digests:
+            return True
+        digest = _digest(presented or "")
+        found = [hmac.compare_digest(digest, each) for each in self._digests]
+        return presented is not None and any(found)
+
+
+def presented_key(scope: Scope) -> str | None:
+    """The key that a request or a WebSocket brings."""
+    headers = Headers(scope=scope)
+    scheme, _, key = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and key.strip():
+        return key.strip()
+    if scope["type"] == "websocket":
+        for protocol in scope.get("subprotocols", []):
+            if protocol.startswith(SUBPROTOCOL):
+                return str(protocol.removeprefix(SUBPROTOCOL))
+    return None
+
+
+class KeyCheck:
+    """ASGI middleware: 401 without a key, except where a probe asks, or where the settings say so."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app = app
+        self._keys = Keys(settings.keys)
+        self._open = PROBES | (METRICS if settings.public_metrics else frozenset())
+        self._open_below = DOCS if settings.public_docs else ()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan" or self._is_open(scope) or self._keys.accepts(presented_key(scope)):
+            return await self._app(scope, receive, send)
+        refusal = error_response(
+            Unauthorized(
+                "The API key is missing or wrong: send a key of this service as 'Authorization: Bearer KEY'."
+            ),
+            {"WWW-Authenticate": "Bearer", **HANG_UP},
+        )
+        if scope["type"] == "http":
+            return await refusal(scope, receive, send)
+        websocket = WebSocket(scope, receive, send)
+        if "websocket.http.response" in scope.get("extensions", {}):
+            await websocket.send_denial_response(refusal)
+        else:
+            await websocket.close(POLICY_VIOLATION)
+
+    def _is_open(self, scope: Scope) -> bool:
+        path: str = scope["path"]
+        return scope["type"] == "http" and (path in self._open or path.startswith(self._open_below))
