@@ -4,15 +4,16 @@ A recording is read twice. ``inspect`` decodes it once and refuses what is broke
 the model sees any of it, and finds the peak that normalisation needs. ``stream`` decodes it again, mixes
 down, resamples and amplifies, block by block: memory does not grow with the length.
 
-libsndfile decodes WAV, FLAC and OGG; FFmpeg (PyAV) decodes MP3, MP4/M4A, WebM/Matroska, raw AAC, and FLAC of
-unknown length. FFmpeg is only ever told the one container that the first bytes show: left to guess, it would
-also open playlists, which name other files and hosts.
+libsndfile decodes WAV, FLAC and OGG; FFmpeg (PyAV) decodes MP3, MP4/M4A, WebM/Matroska, raw AAC, FLAC of
+unknown length, and OGG with several streams or other codings than Vorbis and Opus. FFmpeg is only ever told
+the one container that the first bytes show: left to guess, it would also open playlists, which name other
+files and hosts.
 """
 
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, TypeAlias
+from typing import BinaryIO, TypeAlias, cast
 
 import av
 import numpy as np
@@ -20,6 +21,7 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
+from medasr_service import ogg
 from medasr_service.errors import (
     AudioTooLong,
     EmptyAudio,
@@ -119,6 +121,8 @@ def _decode(file: BinaryIO, *, max_duration_s: float, max_channels: int) -> Iter
     check = _limits(max_duration_s, max_channels)
     if container is not None:
         yield from _decode_ffmpeg(file, container, check, announced=container != "aac")
+    elif head[:4] == ogg.CAPTURE:
+        yield from _decode_ogg(file, check)
     else:
         if head[:4] == b"RIFF":
             _check_riff(file)
@@ -136,6 +140,36 @@ def _limits(max_duration_s: float, max_channels: int) -> Callable[[int, int, flo
         _check_duration(duration_s, max_duration_s)
 
     return check
+
+
+def _decode_ogg(file: BinaryIO, check: Callable[[int, int, float], None]) -> Iterator[tuple[Block, int]]:
+    """Each of the joined recordings: both libraries would stop where the first ends."""
+    try:
+        links = ogg.survey(file)
+    except ogg.Damaged as flaw:
+        raise TruncatedAudio(f"The recording is damaged or cut off: the OGG file {flaw}.") from None
+    parts = [cast(BinaryIO, ogg.Part(file, link.start, link.end)) for link in links]
+    # libsndfile knows one track of Vorbis or Opus, and takes Opus without an end mark for damaged
+    plain = all(
+        link.tracks == 1 and link.has_end_mark and _is_vorbis_or_opus(part)
+        for link, part in zip(links, parts, strict=True)
+    )
+    first_rate = 0
+    for part in parts:
+        blocks = (
+            _decode_sndfile(part, check) if plain else _decode_ffmpeg(part, "ogg", check, announced=False)
+        )
+        for block, rate in blocks:
+            first_rate = first_rate or rate
+            if rate != first_rate:
+                raise InvalidAudio("The sample rate changes in the middle of the recording.")
+            yield block, rate
+
+
+def _is_vorbis_or_opus(part: BinaryIO) -> bool:
+    head = part.read(64)
+    part.seek(0)
+    return b"OpusHead" in head or b"\x01vorbis" in head
 
 
 def _decode_sndfile(file: BinaryIO, check: Callable[[int, int, float], None]) -> Iterator[tuple[Block, int]]:
