@@ -8,6 +8,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
+from medasr_service import cues
 from medasr_service.transcript import Segment, Token, Transcript, Word
 
 Json = dict[str, Any]
@@ -118,14 +119,12 @@ def _logprob(token: Token) -> Json:
 def _cues(
     transcript: Transcript, *, header: str, decimal: str, numbered: bool, escape: Callable[[str], str]
 ) -> str:
-    """A cue for each segment; blank lines inside a cue would end it, so lines are kept and gaps closed."""
-    cues = []
-    for number, segment in enumerate(transcript.segments, 1):
-        lines = "\n".join(line for line in segment.text.strip().splitlines() if line.strip())
-        if lines:
-            times = f"{_timestamp(segment.start, decimal)} --> {_timestamp(segment.end, decimal)}"
-            cues.append((f"{number}\n" if numbered else "") + f"{times}\n{escape(lines)}\n")
-    return header + "\n".join(cues)
+    blocks = []
+    for number, cue in enumerate(cues.cut(transcript), 1):
+        times = f"{_timestamp(cue.start, decimal)} --> {_timestamp(cue.end, decimal)}"
+        lines = "\n".join(cue.lines)
+        blocks.append((f"{number}\n" if numbered else "") + f"{times}\n{escape(lines)}\n")
+    return header + "\n".join(blocks)
 
 
 def _timestamp(seconds: float, decimal: str) -> str:

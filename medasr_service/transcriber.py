@@ -1,25 +1,28 @@
 """One recording to one transcript: the only path, for the server, the command line and the tests.
 
 audio.stream -> chunking.split -> infer -> chunking.Stitcher -> ctc.greedy -> ctc.words -> dictation.parse
--> segments.cut -> dictation.render -> Segment. All of it in a stream: it holds a few windows.
+-> segments.cut -> dictation.attribute -> boundaries.refine -> Segment. All of it in a stream: it holds a few
+windows.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Any, BinaryIO, Literal, TypeAlias, TypeVar
 
 import numpy as np
 
-from medasr_service import audio, chunking, ctc, dictation, segments
+from medasr_service import audio, boundaries, chunking, ctc, dictation, segments
 from medasr_service.audio import AudioInfo
+from medasr_service.boundaries import Levels
 from medasr_service.chunking import Chunk, Stitcher
 from medasr_service.ctc import Vocabulary
 from medasr_service.geometry import Emission, FrameGeometry, Waveform
 from medasr_service.settings import Settings
-from medasr_service.transcript import Segment, Transcript
+from medasr_service.transcript import Segment, Transcript, Word
 
 T = TypeVar("T")
 Infer: TypeAlias = Callable[[list[Waveform]], Awaitable[list[Emission]]]
@@ -110,12 +113,26 @@ class Transcriber:
             async for window in windows:
                 on_window(self._end_s(window[0]))
                 if held:
-                    for segment in decoder.push(stitcher.add(*held, window[0].start_frame)):
+                    until = window[0].start_frame
+                    levels = self._levels(held[0], until)
+                    for segment in decoder.push(stitcher.add(*held, until), levels):
                         yield segment
                 held = window
             if held:
-                for segment in decoder.push(stitcher.add(*held, None), final=True):
+                levels = self._levels(held[0], None)
+                for segment in decoder.push(stitcher.add(*held, None), levels, final=True):
                     yield segment
+
+    def _levels(self, chunk: Chunk, until_frame: int | None) -> Levels:
+        """The loudness of a window, up to where the next one begins."""
+        geometry = self._geometry
+        step = None if until_frame is None else until_frame - chunk.start_frame
+        return Levels.of(
+            chunk.waveform[: step and step * geometry.frame_samples],
+            start_s=chunk.start_frame * geometry.frame_s,
+            step_samples=geometry.hop,
+            sample_rate=geometry.sample_rate,
+        )
 
     async def _inferred(self, chunks: Iterator[Chunk]) -> AsyncGenerator[tuple[Chunk, Emission], None]:
         """Chunks with their emissions, in order; a few wait for the model at a time."""
@@ -164,20 +181,25 @@ class _Decoder:
         self._vocabulary = vocabulary
         self._geometry = geometry
         self._duration = info.duration
+        self._latest_s = max(0.0, info.duration - geometry.frame_s)  # for a word to start
         self._raw = options.formatting == "raw"
         self._tail: Emission | None = None
         self._tail_start = 0  # frame of the tail's first row
+        self._levels: Levels | None = None  # from a little before the tail
+        self._before: Word | None = None  # the last word of the segment before, with the times of its peaks
         self._cursor = dictation.Cursor()
         self._segments = 0
 
-    def push(self, emission: Emission, *, final: bool = False) -> list[Segment]:
-        """The segments that are complete once these frames are known too."""
+    def push(self, emission: Emission, levels: Levels, *, final: bool = False) -> list[Segment]:
+        """The segments that are complete once these frames, and their loudness, are known too."""
         self._tail = emission if self._tail is None else np.concatenate((self._tail, emission))
+        self._levels = levels if self._levels is None else self._levels.then(levels)
         tokens = ctc.greedy(self._tail, self._vocabulary, start_frame=self._tail_start)
         items = dictation.parse(ctc.words(tokens, self._geometry))
         known_until_s = self._geometry.seconds(self._tail_start + len(self._tail))
         complete = segments.cut(items, known_until_s=known_until_s, final=final)
-        ready = [self._segment(part) for part in complete]
+        following = [items[end].words[0] if end < len(items) else None for end in _ends(complete)]
+        ready = [self._segment(*each) for each in zip(complete, following, strict=True)]
         if complete:
             self._drop(complete[-1][-1].words[-1].tokens[-1].end_frame)
         elif not items:
@@ -188,24 +210,37 @@ class _Decoder:
         assert self._tail is not None
         self._tail = self._tail[until_frame - self._tail_start :]
         self._tail_start = until_frame
+        assert self._levels is not None
+        self._levels = self._levels.since(until_frame * self._geometry.frame_s - boundaries.HELD_S)
 
-    def _segment(self, items: Sequence[dictation.Item]) -> Segment:
+    def _segment(self, items: Sequence[dictation.Item], after: Word | None) -> Segment:
         assert self._tail is not None
+        assert self._levels is not None
         words, self._cursor = dictation.attribute(items, self._cursor)
         raw = [" " * (self._segments > 0 or i > 0) + word.text for i, word in enumerate(words)]
         if self._raw:
             words = tuple(replace(word, written=text) for word, text in zip(words, raw, strict=True))
+        before, self._before = self._before, words[-1]
+        words = tuple(
+            replace(word, start=min(word.start, self._latest_s), end=min(word.end, self._duration))
+            for word in boundaries.refine(words, self._levels, before=before, after=after)
+        )
         tokens = [token for word in words for token in word.tokens]
         rows = slice(tokens[0].start_frame - self._tail_start, tokens[-1].end_frame - self._tail_start)
         segment = Segment(
             id=self._segments,
-            start=min(words[0].start, self._duration),
-            end=min(words[-1].end, self._duration),
+            start=words[0].start,
+            end=words[-1].end,
             text="".join(word.written for word in words),
             raw_text="".join(raw),
-            words=tuple(replace(word, end=min(word.end, self._duration)) for word in words),
+            words=words,
             avg_logprob=float(np.mean([token.logprob for token in tokens])),
             no_speech_prob=float(np.exp(self._tail[rows, self._vocabulary.blank].min())),
         )
         self._segments += 1
         return segment
+
+
+def _ends(parts: Iterable[Sequence[T]]) -> list[int]:
+    """The position behind each part in what they are the parts of."""
+    return list(accumulate(map(len, parts)))

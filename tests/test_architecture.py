@@ -17,6 +17,7 @@ LAYERS: dict[str, int] = {
     for level, names in enumerate(
         [
             ["errors", "transcript", "geometry", "manifest", "ogg", "version"],
+            ["cues", "boundaries"],
             ["settings", "audio", "chunking", "ctc", "dictation", "formats"],
             ["segments", "checkpoint"],
             ["engines", "transcriber"],

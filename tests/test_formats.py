@@ -1,5 +1,6 @@
 """The response formats, read back by what reads them."""
 
+import html
 import json
 import re
 from dataclasses import replace
@@ -12,19 +13,31 @@ from medasr_service import formats
 from medasr_service.transcript import Segment, Token, Transcript, Word
 
 
-def _segment(number: int, text: str, raw_text: str, start: float) -> Segment:
+def _segment(number: int, start: float, *written: tuple[str, str]) -> Segment:
+    """Words a second apart, each as the model wrote it and with its share of the text."""
     words = tuple(
-        Word(w, start + i, start + i + 0.5, 0.8, (Token(7, f"▁{w}", 25 * i, 25 * i + 9, -0.25),))
-        for i, w in enumerate(raw_text.split())
+        Word(w, start + i, start + i + 0.5, 0.8, (Token(7, f"▁{w}", 25 * i, 25 * i + 9, -0.25),), share)
+        for i, (w, share) in enumerate(written)
     )
+    raw_text = " " * (number > 0) + " ".join(w for w, _ in written)
+    text = "".join(share for _, share in written)
     return Segment(number, start, words[-1].end, text, raw_text, words, -0.25, 0.02)
 
 
 SEGMENTS = (
-    _segment(0, "FINDINGS:", "[FINDINGS] {colon}", 0.0725),
-    _segment(1, "\nThe lungs are clear.", " The lungs are clear {period}", 3.5),
-    _segment(2, "\n\nNaïve 5 µm --> 6 & <unk>", " {new paragraph} Naïve 5 µm --> 6 & <unk>", 3725.9996),
-    _segment(3, "\n\n", " {new paragraph}", 3740.0),
+    _segment(0, 0.0725, ("[FINDINGS]", "FINDINGS"), ("{colon}", ":")),
+    _segment(1, 3.5, ("The", "\nThe"), ("lungs", " lungs"), ("clear", " clear"), ("{period}", ".")),
+    _segment(
+        2,
+        3725.9996,
+        ("{new", ""),
+        ("paragraph}", ""),
+        *(
+            (w, f"\n\n{w}" if w == "Naïve" else f" {w}")
+            for w in ["Naïve", "5", "µm", "-->", "6", "&", "<unk>"]
+        ),
+    ),
+    _segment(3, 3740.0, ("{new", ""), ("paragraph}", "\n\n")),
 )
 TRANSCRIPT = Transcript(
     text="".join(s.text for s in SEGMENTS),
@@ -129,21 +142,15 @@ def test_text_is_the_text_and_a_line_end() -> None:
 
 
 @pytest.mark.parametrize("name", ["srt", "vtt"])
-def test_a_cue_for_each_segment_with_text(name: str) -> None:
+def test_cues_have_the_text_and_the_times_of_their_words(name: str) -> None:
     cues = _read(name)
-    assert len(cues) == 3
-    for (start, end, _), segment in zip(cues, SEGMENTS, strict=False):
-        assert start == pytest.approx(segment.start, abs=0.001)
-        assert end == pytest.approx(segment.end, abs=0.001)
-        assert start < end
-    assert cues[1][2] == "The lungs are clear."
-
-
-@pytest.mark.parametrize("name", ["srt", "vtt"])
-def test_a_blank_line_inside_a_segment_does_not_end_the_cue(name: str) -> None:
-    broken = replace(SEGMENTS[1], text="\nOne.\n\nTwo.\n \nThree.")
-    text = formats.write(replace(TRANSCRIPT, segments=(broken,)), name)
-    assert text.endswith("One.\nTwo.\nThree.\n")
+    text = " ".join(text for _, _, text in cues)
+    shown = html.unescape(text) if name == "vtt" else text.replace("->", "-->")  # SubRip has no escapes
+    assert shown.split() == TRANSCRIPT.text.split()
+    [(start, end)] = [(start, end) for start, end, text in cues if "lungs" in text]
+    words = SEGMENTS[1].words
+    assert [start, end] == pytest.approx([words[0].start, words[-1].end], abs=0.001)
+    assert all(start < end for start, end, _ in cues)
 
 
 def test_a_vtt_cue_shows_angle_brackets_and_ampersands() -> None:
@@ -162,8 +169,8 @@ def test_silence_in_each_text_format(transcript: Transcript, name: str, expected
 
 
 def test_times_beyond_an_hour() -> None:
-    assert "01:02:05,999 -->" in formats.write(TRANSCRIPT, "srt")
-    late = replace(SEGMENTS[1], start=360_000.0, end=360_001.5)
+    assert "01:02:07,999 -->" in formats.write(TRANSCRIPT, "srt")
+    late = _segment(0, 360_000.0, ("late", "Late"), ("{period}", "."))
     assert "100:00:00,000 --> 100:00:01,500" in formats.write(replace(TRANSCRIPT, segments=(late,)), "srt")
 
 
