@@ -13,6 +13,7 @@ files and hosts.
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import BinaryIO, TypeAlias, cast
 
 import av
@@ -223,15 +224,21 @@ def _decode_ffmpeg(
                 slack_s = max(1.0, 0.02 * promised_s)  # FFmpeg's own estimate, where it wrote into a pipe
             check(rate, track.codec_context.channels, promised_s)
             planar = av.AudioResampler(format="fltp")
-            decoded = 0
-            for frame in source.decode(track):
-                for out in planar.resample(frame):
-                    block = out.to_ndarray().T.astype(np.float32, copy=False)
-                    check(out.sample_rate, block.shape[1], 0.0)
-                    if out.sample_rate != rate:
-                        raise InvalidAudio("The sample rate changes in the middle of the recording.")
-                    decoded += len(block)
-                    yield block, rate
+            decoded, held = 0, 0
+            blocks: list[Block] = []  # a packet is a few milliseconds: what follows works on longer pieces
+            for out in chain.from_iterable(map(planar.resample, source.decode(track))):
+                block = out.to_ndarray().T.astype(np.float32, copy=False)
+                check(out.sample_rate, block.shape[1], 0.0)
+                if out.sample_rate != rate:
+                    raise InvalidAudio("The sample rate changes in the middle of the recording.")
+                decoded += len(block)
+                held += block.size
+                blocks.append(block)
+                if held >= BLOCK_VALUES:
+                    yield np.concatenate(blocks), rate
+                    blocks, held = [], 0
+            if blocks:
+                yield np.concatenate(blocks), rate
             if decoded / rate < promised_s - slack_s:
                 raise _truncated(decoded, rate)
     except av.FFmpegError:

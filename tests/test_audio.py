@@ -230,6 +230,17 @@ def test_the_length_of_a_stream_of_ffmpeg_is_the_duration(name: str) -> None:
     assert abs(len(decode(data)) - inspect(data).duration * SAMPLE_RATE) <= ROUNDING_SAMPLES
 
 
+@pytest.mark.parametrize("name", FFMPEG)
+def test_packets_are_gathered_into_blocks(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Or the windows would be put together packet by packet, each time copying all that they hold."""
+    suffix, options = FFMPEG[name]
+    data = ffmpeg(encode(sound(3.0)), suffix, *options)
+    monkeypatch.setattr(audio, "BLOCK_VALUES", 10_000)
+    blocks = [len(b) for b in audio.stream(io.BytesIO(data), gain=1.0, max_duration_s=60, max_channels=1)]
+    assert sum(blocks) == len(decode(data))
+    assert len(blocks) <= 16
+
+
 def test_a_recording_is_read_from_its_start_wherever_the_file_stands() -> None:
     file = io.BytesIO(encode(sound()))
     file.seek(0, io.SEEK_END)
