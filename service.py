@@ -17,8 +17,8 @@ from bentoml.exceptions import BentoMLException
 from starlette.requests import Request
 
 from config.models import PORTS
-from medasr_service import checkpoint, engines, formats, settings
-from medasr_service.api import transcriptions
+from medasr_service import checkpoint, engines, formats, settings, shutdown
+from medasr_service.api import transcriptions, uploads
 from medasr_service.api.app import create_app
 from medasr_service.api.keys import KeyCheck
 from medasr_service.api.refusals import error_response
@@ -53,6 +53,12 @@ class MedASRModel:
 
     def __init__(self) -> None:
         self._engine = engines.load(checkpoint.resolve(SETTINGS), SETTINGS)
+        self._callers: set[int] = set()
+
+    @bentoml.on_startup
+    async def stay_for_callers(self) -> None:
+        """SIGTERM comes to both services at once; what is under way in the other one needs this one."""
+        shutdown.defer(lambda: shutdown.until_gone(self._callers), SETTINGS.drain_timeout_s)
 
     # A job that would wait longer than max_latency_ms is dropped: a long file must not lose a window.
     @bentoml.api(
@@ -65,7 +71,9 @@ class MedASRModel:
         return list(self._engine.infer(waveforms))
 
     @bentoml.api
-    def engine(self) -> str:
+    def engine(self, caller_pid: int) -> str:
+        """What runs the network; it runs for as long as the calling process does."""
+        self._callers.add(caller_pid)
         return self._engine.name
 
 
@@ -98,8 +106,12 @@ class MedASR:
     def prepare() -> None:
         """Once, before any worker starts: without its model the service does not start at all."""
         try:
+            uploads.try_spool(SETTINGS)
             found = checkpoint.resolve(SETTINGS)
             engines.prepare(found, SETTINGS)
+        except OSError as error:
+            folder = SETTINGS.spool_dir or "the system's temporary folder"
+            raise SystemExit(f"medasr: no upload can be kept in {folder}: {error.strerror}") from None
         except ModelUnavailable as error:
             raise SystemExit(f"medasr: {error}") from None
         log.info("serving %s (%s) on port %d", found.id, found.revision, PORT)
@@ -126,6 +138,7 @@ class MedASR:
 
     @bentoml.on_startup
     async def start_warm_up(self) -> None:
+        shutdown.defer(self._served.drain, SETTINGS.drain_timeout_s)
         self._warm_up_task = asyncio.create_task(self._warm_up())
         self._warm_up_task.add_done_callback(_log_failure)
 
@@ -136,7 +149,7 @@ class MedASR:
             await asyncio.sleep(0.1)
         for _ in range(WARM_UP_CALLS):
             await self._infer([silence])
-        self._served.engine = await self.model.to_async.engine()
+        self._served.engine = await self.model.to_async.engine(caller_pid=os.getpid())
         log.info("ready: %s, %s", self._served.checkpoint.id, self._served.engine)
 
     async def _model_is_ready(self) -> bool:
@@ -165,4 +178,6 @@ def _log_failure(task: asyncio.Task[None]) -> None:
 
 # The first is the outermost.
 MedASR.add_asgi_middleware(KeyCheck, settings=SETTINGS)  # type: ignore[attr-defined]
-MedASR.add_asgi_middleware(BodyLimit, max_upload_mb=SETTINGS.max_upload_mb)  # type: ignore[attr-defined]
+MedASR.add_asgi_middleware(  # type: ignore[attr-defined]
+    BodyLimit, max_upload_mb=SETTINGS.max_upload_mb, idle_timeout_s=SETTINGS.upload_idle_timeout_s
+)

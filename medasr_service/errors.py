@@ -7,12 +7,14 @@ MedASRError                   500
 │   │   ├── TruncatedAudio    400  the file ends before the end that it announces
 │   │   ├── AudioTooLong      413  more seconds than ``max_duration_s``
 │   │   └── UnsupportedAudio  415  not a known audio format
+│   ├── UploadStalled         408  nothing came for ``upload_idle_timeout_s``
 │   ├── UploadTooLarge        413  more bytes than ``max_upload_mb``
 │   ├── ModelNotFound         404  no such model here
 │   └── Unauthorized          401  no API key, or a wrong one
 ├── ClientDisconnected        499  nobody waits for the answer any more (nginx's code)
 ├── Busy                      429  ``max_concurrent_requests`` are under way
 ├── NotReady                  503  the model has not run yet, or cannot be reached
+│   └── Draining              503  the service leaves, and finishes only what it has begun
 └── ModelUnavailable          500  the checkpoint cannot be had or read: the service does not start
 
 An error states the fact and the limit, in words that may be shown to a stranger.
@@ -73,6 +75,11 @@ class UnsupportedAudio(InvalidAudio):
     code = "unsupported_format"
 
 
+class UploadStalled(InvalidRequest):
+    status = 408
+    code = "upload_stalled"
+
+
 class UploadTooLarge(InvalidRequest):
     status = 413
     code = "upload_too_large"
@@ -107,6 +114,13 @@ class NotReady(MedASRError):
     type = "service_unavailable"
     code = "not_ready"
     retry_after_s = 2
+
+
+class Draining(NotReady):
+    code = "draining"
+
+    def __init__(self) -> None:
+        super().__init__("The service is being stopped and takes no new work. Try again.")
 
 
 class ModelUnavailable(MedASRError):

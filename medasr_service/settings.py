@@ -54,12 +54,14 @@ class Settings(BaseSettings):
     normalize: bool = True
     max_gain: float = Field(30.0, ge=1)
     max_upload_mb: int = Field(512, ge=1)
+    upload_idle_timeout_s: float = Field(30.0, gt=0, allow_inf_nan=False)
     max_duration_s: float = Field(10_800.0, gt=0)
     max_channels: int = Field(8, ge=1)
     spool_mb: int = Field(16, ge=0)
     spool_dir: Path | None = None
     max_concurrent_requests: int = Field(64, ge=1)
     request_timeout_s: int = Field(7200, ge=1)
+    drain_timeout_s: float = Field(600.0, gt=0, allow_inf_nan=False)
     send_timeout_s: float = Field(30.0, gt=0)
 
     @field_validator("cache_dir", "spool_dir")

@@ -9,7 +9,13 @@ from medasr_service.settings import load
 settings = load()
 print(settings.host, settings.port or PORTS["medasr"])')
 [ -n "${port:-}" ] || exit 1
-address=http://${host/0.0.0.0/127.0.0.1}:$port
+case $host in
+    0.0.0.0) name=127.0.0.1 ;;
+    ::) name="[::1]" ;;
+    *:*) name="[$host]" ;;
+    *) name=$host ;;
+esac
+address=http://$name:$port
 
 if curl --silent --output /dev/null --max-time 2 "$address/livez"; then
     echo "medasr: port $port is in use; choose another with MEDASR_PORT" >&2

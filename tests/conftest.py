@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,6 +107,26 @@ def make_client(demo: Checkpoint, make_transcriber: Callable[..., Transcriber]) 
 @pytest.fixture(scope="session")
 def client(make_client: Callable[..., TestClient]) -> TestClient:
     return make_client()
+
+
+def http_scope(
+    path: str = "/v1/audio/transcriptions", headers: Iterable[tuple[bytes, bytes]] = (), method: str = "POST"
+) -> dict[str, Any]:
+    """A request as a server hands it to an ASGI application."""
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "headers": list(headers),
+        "client": ("test", 1),
+        "server": ("test", 80),
+    }
 
 
 class Service:

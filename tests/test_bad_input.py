@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Message
 from medasr_service import audio
 from medasr_service.api.uploads import BodyLimit
 from medasr_service.errors import AudioTooLong, InvalidAudio
-from tests.conftest import CLIPS
+from tests.conftest import CLIPS, http_scope
 from tests.test_audio import encode, ffmpeg, sound
 
 ROUTE = "/v1/audio/transcriptions"
@@ -539,20 +539,7 @@ class Exchange:
         self.sent: list[Message] = []
 
     async def run(self) -> httpx.Response:
-        scope = {
-            "type": "http",
-            "asgi": {"version": "3.0"},
-            "http_version": "1.1",
-            "method": "POST",
-            "scheme": "http",
-            "path": ROUTE,
-            "raw_path": ROUTE.encode(),
-            "query_string": b"",
-            "root_path": "",
-            "headers": self._headers,
-            "client": ("test", 1),
-            "server": ("test", 80),
-        }
+        scope = http_scope(headers=self._headers)
         await self._app(scope, self._receive, self._send)
         start, *bodies = self.sent
         content = b"".join(message.get("body", b"") for message in bodies)
@@ -582,7 +569,7 @@ def _upload(mib: float) -> Iterator[bytes]:
 
 @pytest.fixture
 def limited(make_client: Callable[..., TestClient]) -> ASGIApp:
-    return BodyLimit(make_client(max_upload_mb=1).app, 1)
+    return BodyLimit(make_client(max_upload_mb=1).app, 1, 30)
 
 
 async def test_an_announced_upload_over_the_limit_is_refused_unread(limited: ASGIApp) -> None:

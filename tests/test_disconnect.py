@@ -4,15 +4,18 @@ import asyncio
 from typing import Any
 
 import numpy as np
+import pytest
+from starlette.types import Message
 
 from medasr_service.api.app import create_app
+from medasr_service.api.connection import while_connected
 from medasr_service.api.served import Served
 from medasr_service.checkpoint import Checkpoint
 from medasr_service.ctc import Vocabulary
 from medasr_service.geometry import Emission, Waveform
 from medasr_service.settings import Settings
 from medasr_service.transcriber import Transcriber
-from tests.conftest import SAMPLE
+from tests.conftest import SAMPLE, http_scope
 
 BOUNDARY = b"frontier"
 
@@ -49,15 +52,39 @@ async def test_a_hang_up_ends_the_work(demo: Checkpoint) -> None:
     async def send(message: Any) -> None:
         sent.append(message)
 
-    scope = {
-        "type": "http",
-        "method": "POST",
-        "path": "/v1/audio/transcriptions",
-        "query_string": b"",
-        "headers": [(b"content-type", b"multipart/form-data; boundary=" + BOUNDARY)],
-    }
+    scope = http_scope(headers=[(b"content-type", b"multipart/form-data; boundary=" + BOUNDARY)])
     await app(scope, receive, send)
     assert calls <= settings.chunks_in_flight + 1
     assert sent[0]["status"] == 499
     with served.admitted():  # its place is free again
         pass
+
+
+async def test_a_work_that_ends_slowly_is_awaited_however_often_it_is_cancelled() -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+    ended = False
+
+    async def work() -> None:
+        nonlocal ended
+        try:
+            begun.set()
+            await asyncio.Event().wait()
+        finally:
+            await go_on.wait()
+            ended = True
+
+    async def connected() -> Message:
+        await asyncio.Event().wait()
+        return {"type": "http.disconnect"}
+
+    request = asyncio.create_task(while_connected(connected, work()))
+    await begun.wait()
+    for _ in range(3):
+        request.cancel()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert not request.done()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await request
+    assert ended

@@ -17,7 +17,7 @@ from medasr_service.errors import NotReady
 from medasr_service.geometry import Emission, Waveform
 from medasr_service.settings import Settings
 from medasr_service.transcriber import Infer, Transcriber
-from tests.conftest import CLIPS, SAMPLE, Service
+from tests.conftest import CLIPS, SAMPLE, Service, http_scope
 from tests.test_transcriber import GEOMETRY, LONG, LONG_RAW, LONG_TEXT, VOCABULARY, hear, wav
 
 ROUTE = "/v1/audio/transcriptions"
@@ -57,13 +57,7 @@ class Call:
         )
         app.state.served = self.served = served
         content_type = f"multipart/form-data; boundary={BOUNDARY}".encode()
-        scope = {
-            "type": "http",
-            "method": "POST",
-            "path": ROUTE,
-            "query_string": b"",
-            "headers": [(b"content-type", content_type)],
-        }
+        scope = http_scope(headers=[(b"content-type", content_type)])
         await app(scope, self._receive, self._send)
         return served
 

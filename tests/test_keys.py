@@ -14,6 +14,7 @@ from medasr_service import settings as settings_module
 from medasr_service.api.app import create_app
 from medasr_service.api.keys import KeyCheck, Keys
 from medasr_service.settings import Settings
+from tests.conftest import http_scope
 
 ALICE, BOB = "alice-0123456789abcdef", "bob+/=0123456789abcdef"
 KEYS = SecretStr(f"{ALICE}, {BOB}")
@@ -121,7 +122,7 @@ async def test_a_refused_upload_is_not_read() -> None:
     async def send(message: Message) -> None:
         sent.append(message)
 
-    scope = {"type": "http", "method": "POST", "path": "/transcribe", "query_string": b"", "headers": []}
+    scope = http_scope("/transcribe")
     await KeyCheck(everything, Settings(api_keys=KEYS))(scope, receive, send)
     assert sent[0]["status"] == 401
     assert (b"connection", b"close") in sent[0]["headers"]

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -19,13 +20,14 @@ from starlette.types import Message
 from medasr_service import audio
 from medasr_service.api.app import create_app
 from medasr_service.api.served import Served
-from medasr_service.api.uploads import BodyLimit
+from medasr_service.api.uploads import BodyLimit, try_spool
 from medasr_service.audio import AudioInfo
 from medasr_service.checkpoint import Checkpoint
 from medasr_service.ctc import Vocabulary
 from medasr_service.geometry import Emission, Waveform
 from medasr_service.settings import Settings
 from medasr_service.transcriber import Infer, Transcriber
+from tests.conftest import http_scope
 from tests.test_audio import encode, sound
 
 ROUTE = "/v1/audio/transcriptions"
@@ -123,20 +125,7 @@ async def post_chunks(
         sent.append(message)
 
     content_type = f"multipart/form-data; boundary={BOUNDARY}".encode()
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": "POST",
-        "scheme": "http",
-        "path": ROUTE,
-        "raw_path": ROUTE.encode(),
-        "query_string": b"",
-        "root_path": "",
-        "headers": [(b"content-type", content_type)],
-        "client": ("test", 1),
-        "server": ("test", 80),
-    }
+    scope = http_scope(headers=[(b"content-type", content_type)])
     await app(scope, receive, send)
     return sent[0]["status"] if sent else None
 
@@ -224,8 +213,48 @@ async def test_a_refused_upload_is_closed(
 
 async def test_an_upload_over_the_limit_is_closed(make_app: MakeApp, quiet: Infer, tmp_path: Path) -> None:
     app = make_app(quiet, spool_mb=1, spool_dir=tmp_path, max_upload_mb=2)
-    assert await post_chunks(BodyLimit(app, 2), form(bytes(8 * MIB))) == 413
+    assert await post_chunks(BodyLimit(app, 2, 30), form(bytes(8 * MIB))) == 413
     assert open_files(tmp_path) == []
+
+
+@pytest.mark.parametrize("sent", [0, 1, 5])
+async def test_an_upload_that_stops_coming_gives_its_place_back(
+    make_app: MakeApp, quiet: Infer, tmp_path: Path, sent: int
+) -> None:
+    """The client stays, and sends nothing more."""
+    app = make_app(quiet, spool_mb=0, spool_dir=tmp_path, max_concurrent_requests=1)
+    guarded = BodyLimit(app, 512, 0.05)
+    chunks = list(form(LARGE))[:sent]
+    answer: list[Message] = []
+
+    async def receive() -> Message:
+        if not chunks:
+            await asyncio.Event().wait()
+        return {"type": "http.request", "body": chunks.pop(0), "more_body": True}
+
+    async def send(message: Message) -> None:
+        answer.append(message)
+
+    content_type = f"multipart/form-data; boundary={BOUNDARY}".encode()
+    async with asyncio.timeout(30):
+        await guarded(http_scope(headers=[(b"content-type", content_type)]), receive, send)
+    start, body = answer
+    assert start["status"] == 408
+    assert (b"connection", b"close") in start["headers"]
+    error = json.loads(body["body"])["error"]
+    assert (error["type"], error["code"]) == ("invalid_request_error", "upload_stalled")
+    assert "0.05 s" in error["message"]
+    assert open_files(tmp_path) == []
+    assert await post_chunks(guarded, form(SMALL)) == 200
+
+
+async def test_a_request_that_takes_long_is_no_stalled_upload(make_app: MakeApp, quiet: Infer) -> None:
+    gate = Gate(quiet)
+    answer = asyncio.create_task(post_chunks(BodyLimit(make_app(gate), 512, 0.01), form(SMALL)))
+    await gate.entered.wait()
+    await asyncio.sleep(0.05)  # five times what an upload may pause
+    gate.open.set()
+    assert await answer == 200
 
 
 async def test_a_client_that_goes_away_leaves_nothing_open(
@@ -376,3 +405,37 @@ async def test_before_the_model_has_run_the_answer_is_to_wait(make_app: MakeApp,
     assert response.status_code == 503
     assert int(response.headers["retry-after"]) >= 1
     assert response.json()["error"]["code"] == "not_ready"
+
+
+async def test_a_service_that_leaves_finishes_what_is_under_way_and_takes_nothing_new(
+    make_app: MakeApp, quiet: Infer
+) -> None:
+    gate = Gate(quiet)
+    app = make_app(gate)
+    async with connected(app) as client, asyncio.timeout(30):
+        first = asyncio.create_task(client.post(ROUTE, files={"file": ("a.wav", SMALL)}))
+        await gate.entered.wait()
+        drained = asyncio.create_task(app.state.served.drain())
+        await asyncio.sleep(0)
+        second = await client.post(ROUTE, files={"file": ("b.wav", SMALL)})
+        health = await client.get("/health")
+        assert not drained.done()
+        gate.open.set()
+        assert (await first).status_code == 200
+        await drained
+    assert second.status_code == 503
+    assert int(second.headers["retry-after"]) >= 1
+    assert second.json()["error"]["code"] == "draining"
+    assert (health.status_code, health.json()["status"]) == (503, "draining")
+
+
+async def test_an_idle_service_leaves_at_once(make_app: MakeApp, quiet: Infer) -> None:
+    async with asyncio.timeout(5):
+        await make_app(quiet).state.served.drain()
+
+
+def test_a_folder_for_uploads_that_is_not_there_is_found_at_once(tmp_path: Path) -> None:
+    try_spool(Settings(spool_dir=tmp_path))
+    try_spool(Settings())
+    with pytest.raises(FileNotFoundError):
+        try_spool(Settings(spool_dir=tmp_path / "none"))

@@ -57,12 +57,12 @@ def _retrieve_model(request: Request, model: str) -> dict[str, object]:
 
 
 def _health(request: Request) -> JSONResponse:
-    """200 once the model has really run, 503 before."""
+    """200 once the model has really run; 503 before, and while the service leaves."""
     served: Served | None = request.app.state.served
     if served is None:
         return JSONResponse({"status": "starting", "version": VERSION}, status_code=503)
     body = {
-        "status": "healthy" if served.ready else "starting",
+        "status": served.status,
         "model": served.checkpoint.id,
         "type": "automatic-speech-recognition",
         "revision": served.checkpoint.revision,

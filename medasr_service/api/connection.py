@@ -26,7 +26,19 @@ async def while_connected(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
     finally:
         for each in (task, hang_up):
             each.cancel()
-        await asyncio.wait((task, hang_up))  # the recording is closed only after the last read of it
+        await _ended(task, hang_up)  # the recording is closed only after the last read of it
+
+
+async def _ended(*tasks: asyncio.Future[Any]) -> None:
+    """Waits for the end of them all; a cancellation meanwhile is kept until then, not lost."""
+    cancelled: asyncio.CancelledError | None = None
+    while pending := [task for task in tasks if not task.done()]:
+        try:
+            await asyncio.wait(pending)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled:
+        raise cancelled
 
 
 async def _disconnect(receive: Receive) -> None:

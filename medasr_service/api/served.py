@@ -1,5 +1,6 @@
 """What a process serves, and who may use it now."""
 
+import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,24 +9,42 @@ from dataclasses import dataclass, field
 from starlette.datastructures import State
 
 from medasr_service.checkpoint import DEMO_NOTICE, Checkpoint
-from medasr_service.errors import Busy, ModelNotFound, NotReady
+from medasr_service.errors import Busy, Draining, ModelNotFound, NotReady
 from medasr_service.transcriber import Transcriber
 
 
 @dataclass
 class Served:
-    """The model behind the routes; ``engine`` is empty until the model has really run."""
+    """The model behind the routes; ``engine`` is empty until the model has really run.
+
+    A service that is ``draining`` finishes what is under way, and admits nothing new.
+    """
 
     checkpoint: Checkpoint
     transcriber: Transcriber
     max_concurrent_requests: int
     engine: str = ""
     created: int = field(default_factory=lambda: int(time.time()))
+    draining: bool = False
     _active: int = 0
+    _idle: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def ready(self) -> bool:
-        return bool(self.engine)
+        return bool(self.engine) and not self.draining
+
+    @property
+    def status(self) -> str:
+        if self.draining:
+            return "draining"
+        return "healthy" if self.ready else "starting"
+
+    async def drain(self) -> None:
+        """Admits nothing from now on, and waits until nothing is under way."""
+        self.draining = True
+        while self._active:
+            self._idle.clear()
+            await self._idle.wait()
 
     def serves(self, model: str) -> bool:
         """Asked for one model, the service never answers with another."""
@@ -57,7 +76,9 @@ class Served:
 
     @contextmanager
     def admitted(self) -> Iterator[None]:
-        """Counts a transcription in and out; raises Busy at the limit."""
+        """Counts a transcription in and out; raises Busy at the limit, Draining where the service leaves."""
+        if self.draining:
+            raise Draining
         if self._active >= self.max_concurrent_requests:
             raise Busy(f"{self._active} transcriptions are under way, the limit of this service. Try again.")
         self._active += 1
@@ -65,11 +86,14 @@ class Served:
             yield
         finally:
             self._active -= 1
+            self._idle.set()
 
 
 def served_or_503(state: State) -> Served:
-    """Raises NotReady until the model has really run."""
+    """Raises NotReady until the model has really run, and Draining where the service leaves."""
     served: Served | None = state.served
+    if served is not None and served.draining:
+        raise Draining
     if served is None or not served.ready:
         raise NotReady("The model is still loading.")
     return served

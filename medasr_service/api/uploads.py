@@ -1,6 +1,7 @@
 """Uploads: bounded in size, in memory or in a file that never has a name."""
 
-from tempfile import SpooledTemporaryFile
+import asyncio
+from tempfile import SpooledTemporaryFile, TemporaryFile
 from typing import BinaryIO, cast
 
 from python_multipart.multipart import parse_options_header
@@ -10,7 +11,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from medasr_service.api.refusals import HANG_UP, error_response
-from medasr_service.errors import InvalidRequest, UploadTooLarge
+from medasr_service.errors import InvalidRequest, UploadStalled, UploadTooLarge
 from medasr_service.settings import Settings
 
 MIB = 1 << 20
@@ -18,46 +19,56 @@ FORM_OVERHEAD = MIB  # fields and part headers besides the audio
 
 
 class BodyLimit:
-    """ASGI middleware: answers 413 as soon as a request is known to be too large, and reads no further."""
+    """ASGI middleware: reads no further where a request is too large (413) or stops coming (408)."""
 
-    def __init__(self, app: ASGIApp, max_upload_mb: int) -> None:
+    def __init__(self, app: ASGIApp, max_upload_mb: int, idle_timeout_s: float) -> None:
         self._app = app
         self._limit = max_upload_mb * MIB + FORM_OVERHEAD
-        self._error = UploadTooLarge(
+        self._idle_timeout_s = idle_timeout_s
+        self._too_large = UploadTooLarge(
             f"The upload is larger than {max_upload_mb:,} MiB, the limit of this service."
         )
+        self._stalled = UploadStalled(f"Nothing of the upload came for {idle_timeout_s:g} s.")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        refusal = error_response(self._error, HANG_UP)
         announced = next((v for k, v in scope["headers"] if k == b"content-length"), b"0")
         if announced.isdigit() and int(announced) > self._limit:
-            return await refusal(scope, receive, send)
-        read, exceeded, started = 0, False, False
+            return await error_response(self._too_large, HANG_UP)(scope, receive, send)
+        read, whole, started = 0, False, False
+        failure: InvalidRequest | None = None
 
         async def limited_receive() -> Message:
-            nonlocal read, exceeded
-            message = await receive()
+            nonlocal read, whole, failure
+            if whole:  # what may come now is the end of the connection
+                return await receive()
+            try:
+                async with asyncio.timeout(self._idle_timeout_s):
+                    message = await receive()
+            except TimeoutError:
+                failure = self._stalled
+                raise failure from None
             read += len(message.get("body", b""))
+            whole = not message.get("more_body", False)
             if read > self._limit:
-                exceeded = True
-                raise self._error
+                failure = self._too_large
+                raise failure
             return message
 
         async def watched_send(message: Message) -> None:
             nonlocal started
-            if not exceeded:
+            if failure is None:
                 started = True
                 await send(message)
 
         try:
             await self._app(scope, limited_receive, watched_send)
-        except UploadTooLarge:
-            if not exceeded:
+        except InvalidRequest:
+            if failure is None:
                 raise
-        if exceeded and not started:
-            await refusal(scope, receive, send)
+        if failure is not None and not started:
+            await error_response(failure, HANG_UP)(scope, receive, send)
 
 
 class _AudioFormParser(MultiPartParser):
@@ -93,6 +104,12 @@ class _AudioFormParser(MultiPartParser):
             for file in self._files_to_close_on_error:
                 if id(file) not in kept:
                     file.close()
+
+
+def try_spool(settings: Settings) -> None:
+    """Raises OSError where no file for a large upload can be made."""
+    with TemporaryFile(dir=settings.spool_dir):
+        pass
 
 
 async def read_form(request: Request, settings: Settings, *, file_field: str) -> FormData:
