@@ -17,7 +17,7 @@ from bentoml.exceptions import BentoMLException
 from starlette.requests import Request
 
 from config.models import PORTS
-from medasr_service import checkpoint, engines, formats, settings, shutdown
+from medasr_service import checkpoint, engines, formats, language_model, settings, shutdown
 from medasr_service.api import transcriptions, uploads
 from medasr_service.api.app import create_app
 from medasr_service.api.keys import KeyCheck
@@ -108,6 +108,7 @@ class MedASR:
         try:
             uploads.try_spool(SETTINGS)
             found = checkpoint.resolve(SETTINGS)
+            language_model.load(found, Vocabulary.load(found.folder), SETTINGS)
             engines.prepare(found, SETTINGS)
         except OSError as error:
             folder = SETTINGS.spool_dir or "the system's temporary folder"
@@ -124,7 +125,9 @@ class MedASR:
 
     def __init__(self) -> None:
         found = checkpoint.resolve(SETTINGS)
-        transcriber = Transcriber(self._infer, Vocabulary.load(found.folder), found.geometry, SETTINGS)
+        vocabulary = Vocabulary.load(found.folder)
+        beam = language_model.load(found, vocabulary, SETTINGS)
+        transcriber = Transcriber(self._infer, vocabulary, found.geometry, SETTINGS, beam)
         self._served = Served(found, transcriber, SETTINGS.max_concurrent_requests)
         app.state.served = self._served
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from medasr_service.geometry import Emission, FrameGeometry
@@ -39,20 +40,26 @@ class Vocabulary:
 
 
 def greedy(emission: Emission, vocabulary: Vocabulary, *, start_frame: int = 0) -> list[Token]:
-    """The best piece of each frame, repeats merged, blanks and sentence marks dropped.
+    """The best piece of each frame, collapsed. emission: [frames, vocabulary]."""
+    return collapse(emission.argmax(axis=1), emission, vocabulary, start_frame=start_frame)
 
-    Merging happens on ids, never on text, so that doubled letters survive. emission: [frames, vocabulary].
+
+def collapse(
+    path: NDArray[np.int64], emission: Emission, vocabulary: Vocabulary, *, start_frame: int = 0
+) -> list[Token]:
+    """A path, one piece for each frame: repeats merged, then blanks and sentence marks dropped.
+
+    Merging happens on ids, never on text, so that doubled letters survive. path: [frames].
     """
-    if not len(emission):
+    if not len(path):
         return []
-    best = emission.argmax(axis=1)
-    starts = np.flatnonzero(np.diff(best, prepend=-1))
-    ends = np.append(starts[1:], len(best))
-    peaks = np.maximum.reduceat(emission[np.arange(len(best)), best], starts)
+    starts = np.flatnonzero(np.diff(path, prepend=-1))
+    ends = np.append(starts[1:], len(path))
+    peaks = np.maximum.reduceat(emission[np.arange(len(path)), path], starts)
     return [
         Token(i, vocabulary.pieces[i], start_frame + start, start_frame + end, peak)
         for i, start, end, peak in zip(
-            best[starts].tolist(), starts.tolist(), ends.tolist(), peaks.tolist(), strict=True
+            path[starts].tolist(), starts.tolist(), ends.tolist(), peaks.tolist(), strict=True
         )
         if i not in vocabulary.silent
     ]

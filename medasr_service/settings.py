@@ -51,6 +51,14 @@ class Settings(BaseSettings):
     chunks_in_flight: int = Field(2, ge=1)
     max_batch_size: int = Field(16, ge=1)
     formatting: Literal["dictation", "raw"] = "dictation"
+    decoding: Literal["greedy", "lm"] = "greedy"
+    lm: str = Field("auto", min_length=1)
+    lm_weight: float = Field(0.5, ge=0, le=10)
+    word_score: float = Field(0.0, ge=-10, le=10)
+    lm_numbers: bool = False
+    beam_size: int = Field(16, ge=1, le=1000)
+    beam_size_token: int = Field(16, ge=1)
+    beam_threshold: float = Field(12.0, gt=0, le=1000)
     normalize: bool = True
     max_gain: float = Field(30.0, ge=1)
     max_upload_mb: int = Field(512, ge=1)
@@ -89,6 +97,12 @@ class Settings(BaseSettings):
             raise ValueError("chunk_length_s is longer than max_chunk_length_s")
         if self.stride_length_s > MAX_STRIDE * self.chunk_length_s:
             raise ValueError(f"stride_length_s must be at most {MAX_STRIDE} of chunk_length_s")
+        return self
+
+    @model_validator(mode="after")
+    def _lm_is_on(self) -> "Settings":
+        if self.decoding == "lm" and self.lm == "off":
+            raise ValueError("decoding is lm, but lm is off")
         return self
 
     @classmethod

@@ -1,8 +1,8 @@
 """One recording to one transcript: the only path, for the server, the command line and the tests.
 
-audio.stream -> chunking.split -> infer -> chunking.Stitcher -> ctc.greedy -> ctc.words -> dictation.parse
--> segments.cut -> dictation.attribute -> boundaries.refine -> Segment. All of it in a stream: it holds a few
-windows.
+audio.stream -> chunking.split -> infer -> chunking.Stitcher -> ctc.greedy | beam -> ctc.words
+-> dictation.parse -> segments.cut -> dictation.attribute -> boundaries.refine -> Segment. All of it in a
+stream: it holds a few windows.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Itera
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from itertools import accumulate
-from typing import Any, BinaryIO, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -20,9 +20,13 @@ from medasr_service.audio import AudioInfo
 from medasr_service.boundaries import Levels
 from medasr_service.chunking import Chunk, Stitcher
 from medasr_service.ctc import Vocabulary
+from medasr_service.errors import InvalidRequest
 from medasr_service.geometry import Emission, FrameGeometry, Waveform
 from medasr_service.settings import Settings
-from medasr_service.transcript import Segment, Transcript, Word
+from medasr_service.transcript import Segment, Token, Transcript, Word
+
+if TYPE_CHECKING:  # flashlight-text is not there for every version of Python
+    from medasr_service.beam import BeamDecoder, Search
 
 T = TypeVar("T")
 Infer: TypeAlias = Callable[[list[Waveform]], Awaitable[list[Emission]]]
@@ -36,19 +40,26 @@ class Options:
     chunk_length_s: float
     stride_length_s: float
     formatting: Literal["dictation", "raw"]
+    decoding: Literal["greedy", "lm"] = "greedy"
 
     @classmethod
     def defaults(cls, settings: Settings) -> "Options":
-        return cls(settings.chunk_length_s, settings.stride_length_s, settings.formatting)
+        return cls(settings.chunk_length_s, settings.stride_length_s, settings.formatting, settings.decoding)
 
 
 class Transcriber:
-    """Holds what does not change from recording to recording."""
+    """Holds what does not change from recording to recording. ``beam``: decodes with a language model."""
 
     def __init__(
-        self, infer: Infer, vocabulary: Vocabulary, geometry: FrameGeometry, settings: Settings
+        self,
+        infer: Infer,
+        vocabulary: Vocabulary,
+        geometry: FrameGeometry,
+        settings: Settings,
+        beam: "BeamDecoder | None" = None,
     ) -> None:
         self._infer = infer
+        self._beam = beam
         self._vocabulary = vocabulary
         self._geometry = geometry
         self._settings = settings
@@ -67,6 +78,7 @@ class Transcriber:
         self, file: BinaryIO, options: Options, *, on_segment: Callable[[Segment], None] = lambda _: None
     ) -> Transcript:
         """All segments of ``stream``, joined. ``on_segment`` hears of each as it comes."""
+        self._search(options)
         info = await self.inspect(file)
         found = []
         async with aclosing(self.stream(file, info, options)) as stream:
@@ -97,7 +109,7 @@ class Transcriber:
 
         ``on_window`` hears, after each window, how many seconds of the recording the model has heard.
         """
-        decoder = _Decoder(self._vocabulary, self._geometry, info, options)
+        decoder = _Decoder(self._vocabulary, self._geometry, info, options, self._search(options))
         blocks = audio.stream(
             file,
             gain=self.gain(info),
@@ -114,14 +126,24 @@ class Transcriber:
                 on_window(self._end_s(window[0]))
                 if held:
                     until = window[0].start_frame
-                    levels = self._levels(held[0], until)
-                    for segment in decoder.push(stitcher.add(*held, until), levels):
+                    emission, levels = stitcher.add(*held, until), self._levels(held[0], until)
+                    for segment in await _in_thread(decoder.push, emission, levels):
                         yield segment
                 held = window
             if held:
-                levels = self._levels(held[0], None)
-                for segment in decoder.push(stitcher.add(*held, None), levels, final=True):
+                emission, levels = stitcher.add(*held, None), self._levels(held[0], None)
+                for segment in await _in_thread(decoder.push, emission, levels, final=True):
                     yield segment
+
+    def _search(self, options: Options) -> "Search | None":
+        """The search of one recording; None where it is decoded greedily."""
+        if options.decoding == "greedy":
+            return None
+        if self._beam is None:
+            raise InvalidRequest(
+                "decoding is 'lm', but this service has no language model.", param="decoding"
+            )
+        return self._beam.search()
 
     def _levels(self, chunk: Chunk, until_frame: int | None) -> Levels:
         """The loudness of a window, up to where the next one begins."""
@@ -176,8 +198,15 @@ class _Decoder:
     """Emissions to segments; holds the frames since the last segment's end, and no more."""
 
     def __init__(
-        self, vocabulary: Vocabulary, geometry: FrameGeometry, info: AudioInfo, options: Options
+        self,
+        vocabulary: Vocabulary,
+        geometry: FrameGeometry,
+        info: AudioInfo,
+        options: Options,
+        search: "Search | None",
     ) -> None:
+        self._search = search
+        self._found: list[Token] = []  # by the search, since the last segment's end
         self._vocabulary = vocabulary
         self._geometry = geometry
         self._duration = info.duration
@@ -194,20 +223,30 @@ class _Decoder:
         """The segments that are complete once these frames, and their loudness, are known too."""
         self._tail = emission if self._tail is None else np.concatenate((self._tail, emission))
         self._levels = levels if self._levels is None else self._levels.then(levels)
-        tokens = ctc.greedy(self._tail, self._vocabulary, start_frame=self._tail_start)
+        tokens, known_until = self._tokens(emission, final=final)
         items = dictation.parse(ctc.words(tokens, self._geometry))
-        known_until_s = self._geometry.seconds(self._tail_start + len(self._tail))
+        known_until_s = self._geometry.seconds(known_until)
         complete = segments.cut(items, known_until_s=known_until_s, final=final)
         following = [items[end].words[0] if end < len(items) else None for end in _ends(complete)]
         ready = [self._segment(*each) for each in zip(complete, following, strict=True)]
         if complete:
             self._drop(complete[-1][-1].words[-1].tokens[-1].end_frame)
         elif not items:
-            self._drop(self._tail_start + len(self._tail))
+            self._drop(known_until)
         return ready
+
+    def _tokens(self, emission: Emission, *, final: bool) -> tuple[list[Token], int]:
+        """The tokens since the last segment's end, and the frame before which no other will start."""
+        assert self._tail is not None
+        if self._search is None:
+            tokens = ctc.greedy(self._tail, self._vocabulary, start_frame=self._tail_start)
+            return tokens, self._tail_start + len(self._tail)
+        self._found += self._search.push(emission, final=final)
+        return self._found, self._search.settled_until
 
     def _drop(self, until_frame: int) -> None:
         assert self._tail is not None
+        self._found = [token for token in self._found if token.start_frame >= until_frame]
         self._tail = self._tail[until_frame - self._tail_start :]
         self._tail_start = until_frame
         assert self._levels is not None

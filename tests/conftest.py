@@ -19,7 +19,7 @@ import pytest
 import soundfile
 from fastapi.testclient import TestClient
 
-from medasr_service import checkpoint
+from medasr_service import checkpoint, language_model
 from medasr_service.api.app import create_app
 from medasr_service.api.served import Served
 from medasr_service.checkpoint import DEMO_FOLDER, Checkpoint
@@ -82,7 +82,13 @@ def make_transcriber(demo: Checkpoint, engine: TorchCTC) -> Callable[..., Transc
         return await asyncio.to_thread(engine.infer, waveforms)
 
     vocabulary = Vocabulary.load(demo.folder)
-    return lambda **settings: Transcriber(infer, vocabulary, demo.geometry, Settings(**settings))
+
+    def make(**settings: Any) -> Transcriber:
+        config = Settings(**settings)
+        beam = language_model.load(demo, vocabulary, config)
+        return Transcriber(infer, vocabulary, demo.geometry, config, beam)
+
+    return make
 
 
 @pytest.fixture(scope="session")

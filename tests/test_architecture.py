@@ -19,8 +19,8 @@ LAYERS: dict[str, int] = {
             ["errors", "transcript", "geometry", "manifest", "ogg", "shutdown", "version"],
             ["cues", "boundaries"],
             ["settings", "audio", "chunking", "ctc", "dictation", "formats"],
-            ["segments", "checkpoint"],
-            ["engines", "transcriber"],
+            ["segments", "checkpoint", "beam"],
+            ["engines", "transcriber", "language_model"],
             ["api"],
             ["cli", "service"],
         ]

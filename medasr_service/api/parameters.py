@@ -34,7 +34,7 @@ class Parameters(BaseModel):
     chunk_length_s: float | None = Field(None, ge=1, allow_inf_nan=False)
     stride_length_s: float | None = Field(None, ge=0, allow_inf_nan=False)
     formatting: Literal["dictation", "raw"] | None = None
-    decoding: Literal["greedy"] = "greedy"
+    decoding: Literal["greedy", "lm"] | None = None
 
     def options(self, settings: Settings) -> Options:
         """Raises InvalidRequest where the window does not fit."""
@@ -51,7 +51,9 @@ class Parameters(BaseModel):
                 f"stride_length_s is {stride_s:g}; the limit is {MAX_STRIDE} of chunk_length_s, {chunk_s:g}.",
                 param="stride_length_s",
             )
-        return Options(chunk_s, stride_s, self.formatting or default.formatting)
+        return Options(
+            chunk_s, stride_s, self.formatting or default.formatting, self.decoding or default.decoding
+        )
 
 
 def parse(form: FormData, query: QueryParams) -> Parameters:

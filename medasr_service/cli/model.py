@@ -3,7 +3,7 @@
 import asyncio
 import sys
 
-from medasr_service import checkpoint, engines
+from medasr_service import checkpoint, engines, language_model
 from medasr_service.checkpoint import DEMO_NOTICE
 from medasr_service.ctc import Vocabulary
 from medasr_service.geometry import Emission, Waveform
@@ -16,9 +16,11 @@ def load(config: Settings) -> Transcriber:
     found = checkpoint.resolve(config)
     if found.demo:
         print(f"medasr: {found.id}: {DEMO_NOTICE}", file=sys.stderr)
+    vocabulary = Vocabulary.load(found.folder)
+    beam = language_model.load(found, vocabulary, config)  # what is wrong is said before the engine's minute
     engine = engines.load(found, config)
 
     async def infer(waveforms: list[Waveform]) -> list[Emission]:
         return await asyncio.to_thread(engine.infer, waveforms)
 
-    return Transcriber(infer, Vocabulary.load(found.folder), found.geometry, config)
+    return Transcriber(infer, vocabulary, found.geometry, config, beam)

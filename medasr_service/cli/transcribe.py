@@ -37,6 +37,9 @@ def add(commands: Any) -> None:
     parser.add_argument("--output-dir", type=Path, help="write FILE.txt (.json, .srt, .vtt) there")
     parser.add_argument("--jsonl", action="store_true", help="a line of JSON per file, also for failures")
     parser.add_argument("--formatting", choices=("dictation", "raw"), help="default: as set")
+    parser.add_argument(
+        "--decoding", choices=("greedy", "lm"), help="lm: with the language model; default: as set"
+    )
     parser.add_argument("--no-progress", action="store_true", help="no progress bar")
     parser.set_defaults(run=run)
 
@@ -75,7 +78,11 @@ def _transcribe(
     name: str, transcriber: Transcriber, options: argparse.Namespace, config: Settings
 ) -> Transcript:
     defaults = Options.defaults(config)
-    chosen = replace(defaults, formatting=options.formatting or defaults.formatting)
+    chosen = replace(
+        defaults,
+        formatting=options.formatting or defaults.formatting,
+        decoding=options.decoding or defaults.decoding,
+    )
     with ExitStack() as stack:
         file = stack.enter_context(_open(name))
         if options.no_progress or not sys.stderr.isatty():

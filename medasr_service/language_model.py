@@ -1,0 +1,112 @@
+"""Where the language model of a checkpoint is, and whether it is the checkpoint's.
+
+KenLM maps a binary file into memory and does not read it: the processes of a machine share one copy.
+"""
+
+import logging
+from pathlib import Path
+
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RemoteEntryNotFoundError
+
+from medasr_service.checkpoint import Checkpoint
+from medasr_service.ctc import WORD_START, Vocabulary
+from medasr_service.errors import ModelUnavailable
+from medasr_service.settings import Settings
+
+try:
+    from flashlight.lib.text.decoder import LM
+    from flashlight.lib.text.decoder.kenlm import KenLM
+    from flashlight.lib.text.dictionary import Dictionary
+
+    from medasr_service.beam import BeamDecoder, Weights
+except ImportError:  # no wheel for this version of Python
+    KenLM = None
+
+FILE = "lm_6.kenlm"
+LM_WORD_START = "#"  # in the language model: "▁the" is "#the"
+UNKNOWN = "\ufffd"  # no piece has it
+LEAST_KNOWN = 0.8  # of the pieces; a language model that knows fewer is another checkpoint's
+
+log = logging.getLogger("bentoml.medasr")
+
+
+def load(checkpoint: Checkpoint, vocabulary: Vocabulary, settings: Settings) -> "BeamDecoder | None":
+    """The search with the language model that the settings name; None where they name none.
+
+    Raises ModelUnavailable where the language model is wanted and missing, damaged or another checkpoint's.
+    """
+    file = locate(checkpoint, settings)
+    if file is None:
+        return None
+    if KenLM is None:
+        if settings.decoding == "lm" or settings.lm != "auto":
+            raise ModelUnavailable(
+                "a language model needs the package flashlight-text, which is not installed"
+            )
+        return None
+    return BeamDecoder(vocabulary, read(file, vocabulary), Weights.of(settings))
+
+
+def locate(checkpoint: Checkpoint, settings: Settings) -> Path | None:
+    """The file of the language model; from the hub, the same revision's, only where it is asked for."""
+    if settings.lm == "off":
+        return None
+    if settings.lm not in ("auto", "on"):
+        file = Path(settings.lm).expanduser()
+        if not file.is_file():
+            raise ModelUnavailable(f"the language model {file} is not there")
+        return file
+    if (own := checkpoint.folder / FILE).is_file():
+        return own
+    if settings.lm == "auto" and settings.decoding != "lm":
+        return None
+    if checkpoint.revision in ("bundled", "local"):
+        raise ModelUnavailable(
+            f"the model folder {checkpoint.folder} has no language model ({FILE}):"
+            " set lm to a KenLM file over the pieces of its tokenizer, or to off"
+        )
+    return _download(checkpoint)
+
+
+def _download(checkpoint: Checkpoint) -> Path:
+    try:
+        return Path(hf_hub_download(checkpoint.id, FILE, revision=checkpoint.revision))
+    except RemoteEntryNotFoundError:
+        raise ModelUnavailable(f"{checkpoint.id} has no {FILE} at revision {checkpoint.revision}") from None
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError):
+        raise ModelUnavailable(
+            f"{FILE} of {checkpoint.id} is not in the local cache and the hub cannot be reached"
+        ) from None
+
+
+def read(file: Path, vocabulary: Vocabulary) -> "KenLM":
+    """Raises ModelUnavailable where the file is no language model, or not one over these pieces."""
+    names = Dictionary()
+    for i, piece in enumerate(
+        vocabulary.pieces
+    ):  # what is silent never gets a score; the name must be its own
+        names.add_entry(
+            f"{UNKNOWN}{i}" if i in vocabulary.silent else piece.replace(WORD_START, LM_WORD_START)
+        )
+    unknown = names.index_size()
+    names.add_entry(UNKNOWN)
+    try:
+        lm = KenLM(str(file), names)
+    except RuntimeError as error:
+        log.debug("KenLM: %s", error)
+        raise ModelUnavailable(f"the language model {file} is damaged, or is no KenLM file") from None
+    _check(file, lm, vocabulary, unknown)
+    return lm
+
+
+def _check(file: Path, lm: "LM", vocabulary: Vocabulary, unknown: int) -> None:
+    state = lm.start(True)
+    floor = lm.score(state, unknown)[1]
+    pieces = [i for i in range(len(vocabulary.pieces)) if i not in vocabulary.silent]
+    known = sum(lm.score(state, i)[1] != floor for i in pieces)
+    if known < LEAST_KNOWN * len(pieces):
+        raise ModelUnavailable(
+            f"the language model {file} knows {known} of the {len(pieces)} pieces of this checkpoint:"
+            " it was made for another tokenizer"
+        )
