@@ -1,15 +1,20 @@
 """The ONNX engine against the reference, and the cache of its artefacts."""
 
+import errno
 import json
 import logging
+import shutil
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from transformers import AutoProcessor
 
 from medasr_service import checkpoint, ctc, engines
@@ -115,6 +120,74 @@ def test_two_that_start_together_export_once(demo: Checkpoint, exports: list[Pat
     assert len(files) == len(exports) == 1
 
 
+class _Messages(logging.Handler):
+    """Sets ``said`` when a message begins with these words."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__()
+        self._words = words
+        self.said = threading.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.getMessage().startswith(self._words):
+            self.said.set()
+
+
+def test_who_waits_for_another_export_says_so(demo: Checkpoint, exports: list[Path], tmp_path: Path) -> None:
+    file = artefact.ensure(demo, tmp_path, "fp32")
+    shutil.rmtree(file.parent)
+    waiting = _Messages("waiting for another process")
+    logger = logging.getLogger("bentoml.medasr")
+    level = logger.level
+    logger.addHandler(waiting)
+    logger.setLevel(logging.INFO)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            with FileLock(f"{file.parent}.lock"):
+                second = pool.submit(artefact.ensure, demo, tmp_path, "fp32")
+                assert waiting.said.wait(30)
+                assert len(exports) == 1
+            assert second.result(30) == file
+    finally:
+        logger.removeHandler(waiting)
+        logger.setLevel(level)
+    assert len(exports) == 2
+
+
+def test_nobody_waits_for_an_export_for_ever(
+    demo: Checkpoint, exports: list[Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(artefact, "MAX_WAIT_S", 0.0)
+    file = artefact.ensure(demo, tmp_path, "fp32")
+    shutil.rmtree(file.parent)
+    with (
+        FileLock(f"{file.parent}.lock"),
+        pytest.raises(ModelUnavailable, match="another process has been exporting medasr-demo"),
+    ):
+        artefact.ensure(demo, tmp_path, "fp32")
+
+
+def test_an_artefact_under_the_name_of_another_precision_is_not_served(
+    demo: Checkpoint, exports: list[Path], tmp_path: Path
+) -> None:
+    other = artefact.ensure(demo, tmp_path, "other").parent
+    shutil.copytree(other, tmp_path / other.name.replace("-other", "-fp32"))
+    folder = artefact.ensure(demo, tmp_path, "fp32").parent
+    assert json.loads((folder / MANIFEST).read_text())["source"]["precision"] == "fp32"
+    assert len(exports) == 2
+
+
+def test_the_artefact_of_another_model_is_not_served(
+    demo: Checkpoint, exports: list[Path], tmp_path: Path
+) -> None:
+    folder = artefact.ensure(demo, tmp_path, "fp32").parent
+    manifest = json.loads((folder / MANIFEST).read_text())
+    manifest["source"]["sha256"]["model.safetensors"] = "0" * 64
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    artefact.ensure(demo, tmp_path, "fp32")
+    assert len(exports) == 2
+
+
 @pytest.mark.parametrize("name", ["model.onnx", "model.onnx.data", "manifest.json", "tokenizer.json"])
 @pytest.mark.parametrize("damage", [b"", b"other"])
 def test_a_damaged_artefact_is_made_again(
@@ -152,6 +225,31 @@ def test_a_failed_export_leaves_nothing_and_says_why(
 
     monkeypatch.setattr("medasr_service.engines.artefact.subprocess.run", fail)
     with pytest.raises(ModelUnavailable, match="No space left on device"):
+        artefact.ensure(demo, tmp_path, "fp32")
+    assert not [path for path in tmp_path.iterdir() if path.suffix != ".lock"]
+
+
+def test_a_full_disk_is_called_so(demo: Checkpoint, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What fails on it says "problem writing element 18432", or worse."""
+
+    def fail(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess(command, 1, "", "OSError: problem writing element 18432 to file\n")
+
+    monkeypatch.setattr("medasr_service.engines.artefact.subprocess.run", fail)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=4_096))
+    with pytest.raises(ModelUnavailable, match=f"the disk of {tmp_path} is full: set MEDASR_CACHE_DIR"):
+        artefact.ensure(demo, tmp_path, "fp32")
+    assert not [path for path in tmp_path.iterdir() if path.suffix != ".lock"]
+
+
+def test_a_disk_that_is_full_at_the_last_file_is_one_line(
+    demo: Checkpoint, exports: list[Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with pytest.raises(ModelUnavailable, match=r"cannot be kept in .*No space left on device.*MEDASR_CACHE"):
         artefact.ensure(demo, tmp_path, "fp32")
     assert not [path for path in tmp_path.iterdir() if path.suffix != ".lock"]
 

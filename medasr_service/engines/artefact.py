@@ -12,12 +12,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from medasr_service.checkpoint import Checkpoint
 from medasr_service.errors import ModelUnavailable
@@ -25,6 +27,9 @@ from medasr_service.manifest import FORMAT, MAKERS, MANIFEST, MODEL, Manifest, m
 
 KEPT = ("config.json", "tokenizer.json", "processor_config.json", "preprocessor_config.json")
 SOURCES = ("model.safetensors", *KEPT)
+
+MAX_WAIT_S = 1800.0  # for another process's export; google/medasr takes a minute or two
+FULL_BYTES = 1 << 20
 
 log = logging.getLogger("bentoml.medasr")
 
@@ -44,6 +49,7 @@ def ensure(checkpoint: Checkpoint, cache: Path, precision: str, *, shipped: Path
     source = _source(checkpoint)
     name = re.sub(r"[^\w.-]+", "--", checkpoint.id)
     folder = cache / f"{name}-{_digest(source)}-{precision}"
+    source["precision"] = precision
     for each in (folder, *([shipped / folder.name] if shipped else [])):
         if _is_whole(each, source):  # also in a cache that cannot be written
             return each / MODEL
@@ -54,15 +60,36 @@ def ensure(checkpoint: Checkpoint, cache: Path, precision: str, *, shipped: Path
         )
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        with FileLock(cache / f"{folder.name}.lock"):
+        with _alone(cache / f"{folder.name}.lock", checkpoint.id):
             if not _is_whole(folder, source):
                 shutil.rmtree(folder, ignore_errors=True)
-                _make(checkpoint, folder, {**source, "precision": precision})
+                _make(checkpoint, folder, source)
     except OSError as error:
         raise ModelUnavailable(
             f"the ONNX artefact cannot be kept in {cache} ({error.strerror or error}): set MEDASR_CACHE_DIR"
         ) from None
     return folder / MODEL
+
+
+@contextmanager
+def _alone(lock_file: Path, model: str) -> Iterator[None]:
+    """One process makes an artefact; whoever else wants it waits, says so once, and not for ever."""
+    lock = FileLock(lock_file)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        log.info("waiting for another process, which exports %s to ONNX", model)
+        try:
+            lock.acquire(timeout=MAX_WAIT_S)
+        except Timeout:
+            raise ModelUnavailable(
+                f"another process has been exporting {model} for {MAX_WAIT_S / 60:.0f} minutes"
+                f" and still holds {lock_file}"
+            ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _source(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -88,6 +115,13 @@ def _is_whole(folder: Path, source: dict[str, Any]) -> bool:
     )
 
 
+def _room(folder: Path) -> str:
+    """The part of a message that says when the disk is full: what failed on it often does not."""
+    free = shutil.disk_usage(folder).free
+    where = folder.parent.parent
+    return f" (the disk of {where} is full: set MEDASR_CACHE_DIR)" if free < FULL_BYTES else ""
+
+
 def _make(checkpoint: Checkpoint, folder: Path, source: dict[str, Any]) -> None:
     log.info("exporting %s to ONNX, once; this takes a minute", checkpoint.id)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".export-") as scratch:
@@ -98,7 +132,7 @@ def _make(checkpoint: Checkpoint, folder: Path, source: dict[str, Any]) -> None:
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 (our own)
         if done.returncode != 0:
             reason = (done.stderr.strip().splitlines() or ["it was killed"])[-1]
-            raise ModelUnavailable(f"{checkpoint.id} cannot be exported to ONNX: {reason}")
+            raise ModelUnavailable(f"{checkpoint.id} cannot be exported to ONNX: {reason}{_room(part)}")
         for name in KEPT:
             if (checkpoint.folder / name).is_file():
                 shutil.copyfile(checkpoint.folder / name, part / name)
