@@ -1,10 +1,11 @@
 # Two commands: `make run` sets up and runs the service, `make test` sets up and tests it.
+# To ship it: `make image` (see docs/deploy.md).
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: run test setup gate format demo-model clean
+.PHONY: run test setup gate format bento image export-image demo-model clean
 
 run: setup
 	@scripts/run.sh
@@ -28,9 +29,18 @@ format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+bento: setup
+	scripts/bento.sh
+
+image: bento
+	scripts/image.sh
+
+export-image: bento
+	WITH_TORCH=1 IMAGE=medasr-service:export scripts/image.sh
+
 demo-model: setup
 	$(BIN)/pip install --quiet -e '.[training]'
 	$(BIN)/python -m training
 
 clean:
-	rm -rf $(VENV) build
+	rm -rf $(VENV) build artefacts

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import sys
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, cast
@@ -17,7 +18,7 @@ from bentoml.exceptions import BentoMLException
 from starlette.requests import Request
 
 from config.models import PORTS
-from medasr_service import checkpoint, engines, formats, language_model, settings, shutdown
+from medasr_service import address, checkpoint, engines, formats, language_model, settings, shutdown
 from medasr_service.api import transcriptions, uploads
 from medasr_service.api.app import create_app
 from medasr_service.api.keys import KeyCheck
@@ -104,7 +105,10 @@ class MedASR:
     @bentoml.on_deployment
     @staticmethod
     def prepare() -> None:
-        """Once, before any worker starts: without its model the service does not start at all."""
+        """Once, before any worker starts: without its model and its port the service does not start."""
+        listens_elsewhere = any(word.startswith(("-p", "--port", "--host")) for word in sys.argv)
+        if not listens_elsewhere and (reason := address.refusal(SETTINGS.host, PORT)):
+            raise SystemExit(f"medasr: {reason}")
         try:
             uploads.try_spool(SETTINGS)
             found = checkpoint.resolve(SETTINGS)

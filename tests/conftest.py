@@ -138,7 +138,9 @@ def http_scope(
 class Service:
     """`bentoml serve` as users start it, in a process group of its own."""
 
-    def __init__(self, log: Path, **variables: str) -> None:
+    def __init__(
+        self, log: Path, target: str = "service:MedASR", folder: Path = ROOT, **variables: str
+    ) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -147,8 +149,8 @@ class Service:
         environment = {**os.environ, "MEDASR_PORT": str(self.port), **variables}
         with log.open("wb") as output:
             self.process = subprocess.Popen(
-                [Path(sys.executable).with_name("bentoml"), "serve", "service:MedASR"],
-                cwd=ROOT,
+                [Path(sys.executable).with_name("bentoml"), "serve", target],
+                cwd=folder,
                 env=environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -179,12 +181,12 @@ class Service:
 
 @pytest.fixture(scope="session")
 def start_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Service]]:
-    """Starts services that are stopped at the end; keywords are environment variables."""
+    """Starts services that are stopped at the end; further keywords are environment variables."""
     started: list[Service] = []
 
-    def start(**variables: str) -> Service:
+    def start(target: str = "service:MedASR", folder: Path = ROOT, **variables: str) -> Service:
         log = tmp_path_factory.mktemp("service") / "log.txt"
-        started.append(Service(log, **variables))
+        started.append(Service(log, target, folder, **variables))
         return started[-1]
 
     yield start

@@ -16,7 +16,7 @@ LAYERS: dict[str, int] = {
     name: level
     for level, names in enumerate(
         [
-            ["errors", "transcript", "geometry", "manifest", "ogg", "shutdown", "version"],
+            ["address", "errors", "transcript", "geometry", "manifest", "ogg", "shutdown", "version"],
             ["cues", "boundaries"],
             ["settings", "audio", "chunking", "ctc", "dictation", "formats"],
             ["segments", "checkpoint", "beam"],

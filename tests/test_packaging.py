@@ -1,11 +1,19 @@
 """What an installation and a Bento are made of."""
 
+import os
+import re
+import subprocess
 import tomllib
+from collections.abc import Callable
 from importlib.metadata import version
+from pathlib import Path
+
+import httpx
+import pytest
 
 from medasr_service.manifest import MAKERS
 from medasr_service.version import VERSION
-from tests.conftest import ROOT
+from tests.conftest import ROOT, SAMPLE, SAMPLE_TEXT, Service
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
@@ -26,3 +34,51 @@ def test_the_second_set_of_requirements_is_the_extra_of_the_package() -> None:
 def test_serving_requires_nothing_that_makes_artefacts() -> None:
     names = {line.split(">")[0].lower() for line in requirements("requirements.txt")}
     assert not names & {*MAKERS, "librosa", "scipy", "numba"}
+
+
+def tracked(*folders: str) -> set[str]:
+    files = subprocess.run(
+        ["git", "ls-files", *folders], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return set(files.stdout.splitlines())
+
+
+@pytest.fixture(scope="module")
+def bento(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The BENTOML_HOME in which a Bento was built."""
+    home = tmp_path_factory.mktemp("bentoml")
+    script = [ROOT / "scripts" / "bento.sh"]
+    subprocess.run(script, env={**os.environ, "BENTOML_HOME": str(home)}, check=True, capture_output=True)
+    return home
+
+
+@pytest.mark.e2e
+def test_a_bento_holds_what_serving_needs_and_nothing_else(bento: Path) -> None:
+    [source] = bento.glob("bentos/medasr/*/src")
+    files = {file.relative_to(source).as_posix() for file in source.rglob("*") if file.is_file()}
+    artefact = {file for file in files if file.startswith("artefacts/")}
+    assert {Path(file).name for file in artefact} >= {"model.onnx", "manifest.json", "tokenizer.json"}
+    assert len({Path(file).parent for file in artefact}) == 1
+    recordings = re.compile(r"demo_model/(clips/|sample\.|training\.png)")
+    wanted = {file for file in tracked("medasr_service", "config") if not recordings.search(file)}
+    assert files - artefact == wanted | {"service.py", "bentofile.yaml", "requirements-torch.txt"}
+    assert sum(file.stat().st_size for file in source.rglob("*") if file.is_file()) < 40e6
+
+
+@pytest.mark.e2e
+def test_a_bento_serves_from_another_folder(
+    bento: Path, start_service: Callable[..., Service], tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache"
+    service = start_service(
+        "medasr:latest", folder=tmp_path, BENTOML_HOME=str(bento), MEDASR_CACHE_DIR=str(cache)
+    )
+    service.wait_until_ready()
+    fields = {"formatting": "raw", "response_format": "text"}
+    with SAMPLE.open("rb") as file:
+        route = f"{service.url}/v1/audio/transcriptions"
+        response = httpx.post(route, files={"file": file}, data=fields, timeout=120)
+    assert response.text.strip() == SAMPLE_TEXT
+    assert not cache.exists()  # the artefact came along
+    service.stop()
+    assert service.process.returncode == 0

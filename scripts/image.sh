@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Makes the image $IMAGE of the Bento medasr:latest, with docker where its daemon runs, else buildah or podman.
+# PLATFORM=linux/arm64 builds for another machine; WITH_TORCH=1 makes the image that exports artefacts.
+# It builds what the Bento holds by the Dockerfile that the Bento holds, as `bentoml containerize` does; that one
+# finds a template of ours only when it is started in /, and hides the builder's exit status.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+image=${IMAGE:-medasr-service:latest}
+if [ -z "${BUILDER:-}" ]; then
+    if docker info >/dev/null 2>&1; then
+        BUILDER=docker
+    elif command -v buildah >/dev/null; then
+        BUILDER=buildah
+    elif command -v podman >/dev/null; then
+        BUILDER=podman
+    else
+        echo "no image builder is here: install docker, buildah or podman" >&2
+        exit 1
+    fi
+fi
+options=()
+[ -z "${PLATFORM:-}" ] || options+=(--platform "$PLATFORM")
+[ -z "${WITH_TORCH:-}" ] || options+=(--build-arg WITH_TORCH=1)
+[ -z "${MEDASR_TORCH_INDEX:-}" ] || options+=(--build-arg "TORCH_INDEX=$MEDASR_TORCH_INDEX")
+[ "$BUILDER" = docker ] || options+=(--layers --format docker) # the OCI format knows no health check
+
+export BENTOML_DO_NOT_TRACK=${BENTOML_DO_NOT_TRACK:-True}
+bento=$(.venv/bin/bentoml get medasr:latest --output path) || { echo "there is no Bento: make bento" >&2; exit 1; }
+echo "building $image with $BUILDER from $bento"
+"$BUILDER" build "${options[@]}" --tag "$image" --file "$bento/env/docker/Dockerfile" "$bento"

@@ -1,0 +1,50 @@
+"""Whether the service can listen: one line before anything is loaded, not a traceback after."""
+
+import socket
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from medasr_service import address
+from tests.conftest import Service
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port on which somebody listens."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield listener.getsockname()[1]
+
+
+def test_a_free_port_is_not_refused(taken: int) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    assert address.refusal("127.0.0.1", port) is None
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_a_port_in_use_is_named(taken: int, host: str) -> None:
+    assert f"port {taken} on {host} is in use" in (address.refusal(host, taken) or "")
+
+
+@pytest.mark.parametrize("host", ["localhost", "example.org", "1.2.3", "300.0.0.1", ""])
+def test_a_host_that_is_no_address_is_named(host: str) -> None:
+    assert "MEDASR_HOST" in (address.refusal(host, 8400) or "")
+
+
+def test_an_address_of_another_machine_is_refused() -> None:
+    assert "cannot be had" in (address.refusal("192.0.2.1", 8400) or "")
+
+
+@pytest.mark.e2e
+def test_a_service_on_a_port_in_use_ends_with_one_line(
+    start_service: Callable[..., Service], taken: int
+) -> None:
+    service = start_service(MEDASR_PORT=str(taken))
+    assert service.process.wait(timeout=60) == 1
+    log = service.log.read_text()
+    assert f"medasr: port {taken} on 127.0.0.1 is in use" in log
+    assert "Traceback" not in log
