@@ -15,7 +15,8 @@ MedASRError                   500
 ├── Busy                      429  ``max_concurrent_requests`` are under way
 ├── NotReady                  503  the model has not run yet, or cannot be reached
 │   └── Draining              503  the service leaves, and finishes only what it has begun
-└── ModelUnavailable          500  the checkpoint cannot be had or read: the service does not start
+├── ModelUnavailable          500  the checkpoint cannot be had or read: the service does not start
+└── UsageError                     a command cannot start with what it was given; never over HTTP
 
 An error states the fact and the limit, in words that may be shown to a stranger.
 """
@@ -125,3 +126,7 @@ class Draining(NotReady):
 
 class ModelUnavailable(MedASRError):
     code = "model_unavailable"
+
+
+class UsageError(MedASRError):
+    """Only of the command line."""

@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # flashlight-text is not there for every version of Python
 T = TypeVar("T")
 Infer: TypeAlias = Callable[[list[Waveform]], Awaitable[list[Emission]]]
 """The one seam: waveforms to emissions, wherever the model runs."""
+Decoding: TypeAlias = Literal["greedy", "lm"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Options:
     chunk_length_s: float
     stride_length_s: float
     formatting: Literal["dictation", "raw"]
-    decoding: Literal["greedy", "lm"] = "greedy"
+    decoding: Decoding = "greedy"
 
     @classmethod
     def defaults(cls, settings: Settings) -> "Options":
@@ -63,6 +64,11 @@ class Transcriber:
         self._vocabulary = vocabulary
         self._geometry = geometry
         self._settings = settings
+
+    @property
+    def decodings(self) -> tuple[Decoding, ...]:
+        """What ``Options.decoding`` may be."""
+        return ("greedy", "lm") if self._beam else ("greedy",)
 
     async def inspect(self, file: BinaryIO) -> AudioInfo:
         """Refuses what cannot be transcribed (InvalidAudio and its children) before any of it is."""

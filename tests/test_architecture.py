@@ -11,17 +11,17 @@ PRODUCT = sorted(
     [ROOT / "service.py", *(ROOT / "config").glob("*.py"), *(ROOT / "medasr_service").rglob("*.py")]
 )
 
-# A module imports only from layers below its own; inside engines, api and cli, also from its neighbours.
+# A module imports only from layers below its own; inside a package, also from its neighbours.
 LAYERS: dict[str, int] = {
     name: level
     for level, names in enumerate(
         [
             ["address", "errors", "transcript", "geometry", "manifest", "ogg", "shutdown", "version"],
-            ["cues", "boundaries"],
-            ["settings", "audio", "chunking", "ctc", "dictation", "formats"],
+            ["cues", "boundaries", "pages", "output", "confidence"],
+            ["settings", "audio", "chunking", "ctc", "dictation", "formats", "annotated"],
             ["segments", "checkpoint", "beam"],
             ["engines", "transcriber", "language_model"],
-            ["api"],
+            ["api", "evaluation"],
             ["cli", "service"],
         ]
     )
@@ -96,9 +96,14 @@ def test_the_web_framework_stays_in_the_api_and_the_service() -> None:
     assert all(user == "service.py" or user.startswith("medasr_service/api/") for user in users)
 
 
-@pytest.mark.parametrize("package", ["librosa", "numba", "scipy", "training", "tests", "jiwer"])
+@pytest.mark.parametrize("package", ["librosa", "numba", "scipy", "training", "tests"])
 def test_the_product_never_imports(package: str) -> None:
     assert _users_of(package) == set()
+
+
+def test_only_the_scoring_knows_jiwer() -> None:
+    """It is in an extra: the service runs without."""
+    assert _users_of("jiwer") == {"medasr_service/evaluation/scoring.py"}
 
 
 def test_no_module_without_a_noun() -> None:

@@ -57,6 +57,27 @@ def test_patterns_are_expanded_and_files_written_to_the_folder(tmp_path: Path) -
     assert all("-->" in file.read_text() for file in out.iterdir())
 
 
+def test_two_files_of_one_name_are_refused_before_any_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for ward in ("a", "b"):
+        (tmp_path / ward).mkdir()
+        shutil.copy(CLIPS[0].path, tmp_path / ward / "one.flac")
+    out = tmp_path / "texts"
+    files = [str(tmp_path / ward / "one.flac") for ward in ("a", "b")]
+    assert cli.main(["transcribe", *files, "--output-dir", str(out)]) == cli.EXIT_USAGE
+    [line] = capsys.readouterr().err.splitlines()
+    assert "would both be written to" in line
+    assert not out.exists()
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    arguments = ["transcribe", str(SAMPLE), "--output-dir", str(tmp_path / "file" / "out")]
+    assert cli.main(arguments) == cli.EXIT_USAGE
+    assert "cannot be written" in capsys.readouterr().err
+
+
 def test_an_unavailable_model_is_one_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,7 +16,8 @@ import transformers
 from torch.multiprocessing.spawn import spawn
 from transformers import AutoProcessor, LasrForCTC
 
-from training import batches, evaluation, export, features, recognition, scoring, tokenizer
+from medasr_service.evaluation import scoring
+from training import batches, evaluation, export, features, recognition, tokenizer
 from training import model as models
 from training.evaluation import Sizes
 from training.stages import Point, Recipe, Stage, train, workers_here

@@ -8,7 +8,8 @@ from random import Random
 
 import numpy as np
 
-from training import grammar, recognition, scoring
+from medasr_service.evaluation import scoring
+from training import grammar, recognition
 from training.features import add_noise, extract, record
 from training.features import load as load_shards
 from training.voices import (

@@ -15,7 +15,8 @@ import numpy as np
 import soundfile
 from transformers import LasrForCTC
 
-from training import recognition, scoring
+from medasr_service.evaluation import scoring
+from training import recognition
 from training.evaluation import Recording, Row, Texts, speak_report, speak_short
 from training.features import extract
 from training.stages import Point, Stage

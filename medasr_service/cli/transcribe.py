@@ -15,10 +15,10 @@ from typing import Any, BinaryIO
 
 from tqdm import tqdm
 
-from medasr_service import formats
+from medasr_service import formats, output
 from medasr_service.cli import model
 from medasr_service.cli.status import EXIT_OK, EXIT_SOME_FAILED
-from medasr_service.errors import MedASRError
+from medasr_service.errors import MedASRError, UsageError
 from medasr_service.settings import Settings
 from medasr_service.transcriber import Options, Transcriber
 from medasr_service.transcript import Segment, Transcript
@@ -47,21 +47,19 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace, config: Settings) -> int:
     """Transcribes each file; one that fails is reported and does not stop the others."""
     files = _expand(options.files)
+    outputs = _outputs(files, options.output_dir, SUFFIXES[options.format]) if options.output_dir else {}
     transcriber = model.load(config)
-    if options.output_dir:
-        options.output_dir.mkdir(parents=True, exist_ok=True)
     failures = 0
     for name in files:
         try:
             transcript = _transcribe(name, transcriber, options, config)
+            _emit(name, transcript, options, outputs.get(name), several=len(files) > 1)
         except (MedASRError, OSError) as error:
             failures += 1
             reason = error.message if isinstance(error, MedASRError) else error.strerror or str(error)
             if options.jsonl:
                 print(json.dumps({"file": name, "error": reason}))
             print(f"medasr: {name}: {reason}", file=sys.stderr)
-        else:
-            _emit(name, transcript, options, several=len(files) > 1)
     return EXIT_SOME_FAILED if failures else EXIT_OK
 
 
@@ -101,14 +99,31 @@ def _advance(bar: Any, segment: Segment) -> None:
     bar.update(segment.end - bar.n)
 
 
-def _emit(name: str, transcript: Transcript, options: argparse.Namespace, *, several: bool) -> None:
+def _outputs(files: Sequence[str], folder: Path, suffix: str) -> dict[str, Path]:
+    """Where each file's transcript goes. No transcript may replace another one of the same run."""
+    found: dict[Path, str] = {}
+    for name in files:
+        stem = "stdin" if name == STDIN else Path(name).name
+        path = folder / f"{stem}{suffix}"
+        if path in found:
+            raise UsageError(f"{found[path]} and {name} would both be written to {path}")
+        found[path] = name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be written: {error.strerror or error}") from None
+    return {name: path for path, name in found.items()}
+
+
+def _emit(
+    name: str, transcript: Transcript, options: argparse.Namespace, to: Path | None, *, several: bool
+) -> None:
     if options.jsonl:
         print(
             json.dumps({"file": name, **formats.to_verbose_json(transcript, words=True)}, ensure_ascii=False)
         )
     text = formats.write(transcript, options.format)
-    if options.output_dir:
-        stem = "stdin" if name == STDIN else Path(name).name
-        (options.output_dir / f"{stem}{SUFFIXES[options.format]}").write_text(text)
+    if to:
+        output.write(to, text)
     elif not options.jsonl:
         print(f"{name}:\n{text}" if several else text, end="" if text.endswith("\n") else "\n")

@@ -9,7 +9,8 @@ import soundfile
 import torch
 from transformers import AutoModelForCTC, AutoProcessor, LasrForCTC, pipeline
 
-from training import grammar, recognition, scoring
+from medasr_service.evaluation import scoring
+from training import grammar, recognition
 from training.features import extract
 from training.tokenizer import CHARACTERS, END_ID, VOCABULARY_SIZE, encode
 

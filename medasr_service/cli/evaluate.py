@@ -1,0 +1,151 @@
+"""medasr evaluate MANIFEST: how well the model that is set writes recordings whose text is known."""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, get_args
+
+from filelock import FileLock, Timeout
+from tqdm import tqdm
+
+from medasr_service import checkpoint, language_model, output
+from medasr_service.checkpoint import Checkpoint
+from medasr_service.cli import model
+from medasr_service.cli.status import EXIT_OK, EXIT_SOME_FAILED, EXIT_STOPPED
+from medasr_service.errors import UsageError
+from medasr_service.evaluation import samples
+from medasr_service.evaluation.results import Result, Results
+from medasr_service.evaluation.samples import Sample
+from medasr_service.evaluation.transcripts import transcripts
+from medasr_service.manifest import sha256
+from medasr_service.settings import Settings
+from medasr_service.transcriber import Decoding, Options
+from medasr_service.version import VERSION
+
+if TYPE_CHECKING:
+    from medasr_service.evaluation.summary import Evaluation
+
+Conditions: TypeAlias = dict[Decoding, dict[str, object]]
+
+LM_SETTINGS = ("lm_weight", "word_score", "lm_numbers", "beam_size", "beam_size_token", "beam_threshold")
+WEIGHTS = "model.safetensors"
+RESULTS, REPORT = "results.jsonl", "report"
+BAR = "{desc}: {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} recordings, {remaining} left"
+
+
+def add(commands: Any) -> None:
+    parser = commands.add_parser("evaluate", help="measure word errors on recordings whose text is known")
+    parser.add_argument(
+        "source", type=Path, metavar="MANIFEST",
+        help='lines of {"audio": FILE, "text": TEXT}, or a folder with a .txt beside each recording',
+    )  # fmt: skip
+    parser.add_argument(
+        "--output-dir", type=Path, help="write report.md, .json, .html and results.jsonl there"
+    )
+    parser.add_argument("--terms", type=Path, metavar="FILE", help="also count the terms in FILE, one a line")
+    parser.add_argument(
+        "--decoding",
+        action="append",
+        choices=get_args(Decoding),
+        help="may be repeated; default: all there are",
+    )
+    parser.add_argument(
+        "--formatting", choices=("raw", "dictation"), default="raw",
+        help="the text to compare; raw (default): as the model wrote it, {period} and all",
+    )  # fmt: skip
+    parser.add_argument("--fresh", action="store_true", help="forget the results that are in --output-dir")
+    parser.add_argument("--no-progress", action="store_true", help="no progress bar")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace, config: Settings) -> int:
+    """Prints the report in Markdown. What is done stays in --output-dir when it is stopped."""
+    if find_spec("jiwer") is None:
+        raise UsageError("medasr evaluate needs jiwer: pip install 'medasr-service[evaluate]'")
+    from medasr_service.evaluation import scoring, summary
+
+    found = samples.read(options.source)
+    terms = {"terms": scoring.finder_of(samples.terms(options.terms))} if options.terms else {}
+    try:
+        with _results(options.output_dir, fresh=options.fresh) as results:
+            conditions, outcomes = _transcribe(found, options, config, results)
+            clips = [summary.clip(*outcome, {**scoring.CLASSES, **terms}) for outcome in outcomes]
+        merged = {name: value for each in conditions.values() for name, value in each.items()}
+        return _report(summary.evaluate(options.source.name, merged, clips), options.output_dir)
+    except KeyboardInterrupt:
+        print("medasr: stopped" + "; run it again to go on" * bool(options.output_dir), file=sys.stderr)
+        return EXIT_STOPPED
+    except OSError as error:  # of recordings it is a result
+        raise UsageError(f"{options.output_dir} cannot be written: {error.strerror or error}") from None
+
+
+def _transcribe(
+    found: Sequence[Sample], options: argparse.Namespace, config: Settings, results: Results
+) -> tuple[Conditions, Iterator[tuple[Sample, dict[str, Result]]]]:
+    """The conditions, and each recording with what came out, as it comes."""
+    if "lm" in (options.decoding or ()):
+        config = config.model_copy(update={"decoding": "lm"})  # so that it is fetched
+    checked = checkpoint.resolve(config)
+    transcriber = model.load(config)
+    decodings = tuple(dict.fromkeys(options.decoding or transcriber.decodings))
+    conditions = {
+        decoding: _conditions(checked, config, decoding, options.formatting) for decoding in decodings
+    }
+    shown = not options.no_progress and sys.stderr.isatty()
+    bar = tqdm(found, desc="evaluate", bar_format=BAR, disable=not shown, leave=False)
+    chosen = replace(Options.defaults(config), formatting=options.formatting)
+    return conditions, transcripts(bar, transcriber, chosen, conditions, results)
+
+
+def _report(evaluation: "Evaluation", folder: Path | None) -> int:
+    from medasr_service.evaluation import page, report
+
+    text = report.to_markdown(evaluation)
+    if folder:
+        output.write(folder / f"{REPORT}.md", text)
+        output.write(folder / f"{REPORT}.json", report.to_json(evaluation))
+        output.write(folder / f"{REPORT}.html", page.to_html(evaluation))
+    print(text, end="")
+    return EXIT_SOME_FAILED if any(each.failed for each in evaluation.summaries) else EXIT_OK
+
+
+@contextmanager
+def _results(folder: Path | None, *, fresh: bool) -> Iterator[Results]:
+    """The results that are kept in a folder, for this process alone."""
+    with ExitStack() as stack:
+        if folder:
+            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                stack.enter_context(FileLock(folder / f".{RESULTS}.lock", timeout=0))
+            except Timeout:
+                raise UsageError(f"another evaluation writes to {folder}") from None
+        yield Results(folder and folder / RESULTS, fresh=fresh)
+
+
+def _conditions(
+    found: Checkpoint, config: Settings, decoding: Decoding, formatting: str
+) -> dict[str, object]:
+    """What a text depends on, besides the recording."""
+    weights = (
+        found.artefact.source["sha256"].get(WEIGHTS, "") if found.artefact else sha256(found.folder / WEIGHTS)
+    )
+    conditions = {
+        "model": found.id,
+        "revision": found.revision,
+        "weights": weights[:12],
+        "engine": config.engine,
+        "precision": config.precision,
+        "windows": f"{config.chunk_length_s:g} s / {config.stride_length_s:g} s",
+        "gain": f"up to {config.max_gain:g}" if config.normalize else "none",
+        "text": formatting,
+        "version": VERSION,
+    }
+    file = language_model.locate(found, config) if decoding == "lm" else None
+    if file:
+        conditions["language model"] = f"{file.name} {sha256(file)[:12]}"
+        conditions |= {name: getattr(config, name) for name in LM_SETTINGS}
+    return conditions
