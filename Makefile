@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: run test setup gate format bento image export-image demo-model clean
+.PHONY: run test setup gate format bento image export-image loadtest demo-model clean
 
 run: setup
 	@scripts/run.sh
@@ -23,7 +23,9 @@ gate: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/shellcheck scripts/*.sh .ci/run
+	$(BIN)/shellcheck scripts/*.sh .github/scripts/*.sh .ci/run
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*
+	$(BIN)/zizmor --offline --quiet .github/workflows
 
 format: setup
 	$(BIN)/ruff format .
@@ -37,6 +39,10 @@ image: bento
 
 export-image: bento
 	WITH_TORCH=1 IMAGE=medasr-service:export scripts/image.sh
+
+# LOADTEST has its arguments: make loadtest LOADTEST='--soak 60'
+loadtest: setup
+	$(BIN)/python -m loadtests $(LOADTEST)
 
 demo-model: setup
 	$(BIN)/pip install --quiet -e '.[training]'

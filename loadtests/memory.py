@@ -1,0 +1,74 @@
+"""Memory of a service over time: PSS of its whole process tree, or what its container's cgroup holds.
+
+    python -m loadtests.memory --pid 1234 > memory.csv
+    python -m loadtests.memory --cgroup /sys/fs/cgroup/system.slice/docker-....scope > memory.csv
+
+PSS counts a page that several processes share once in all. Of a cgroup, pages of files that the kernel may
+drop at any time are left out. Ends with the process, or with the cgroup.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+
+MIB = 1 << 20
+HEADER = "time,mib,processes"
+
+
+def of_tree(pid: int) -> tuple[float, int]:
+    """MiB of PSS, and how many processes have it. Raises psutil.NoSuchProcess once the first has ended."""
+    root = psutil.Process(pid)
+    total, processes = 0, 0
+    for process in [root, *root.children(recursive=True)]:
+        try:
+            total += process.memory_full_info().pss
+            processes += 1
+        except (psutil.NoSuchProcess, psutil.ZombieProcess):
+            if process == root:
+                raise
+    return total / MIB, processes
+
+
+def of_cgroup(folder: Path) -> tuple[float, int]:
+    """MiB, and how many processes are in it. Raises FileNotFoundError once it is gone."""
+    lines = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+    held = int((folder / "memory.current").read_text()) - int(lines.get("inactive_file", 0))
+    return held / MIB, len((folder / "cgroup.procs").read_text().split())
+
+
+def samples(
+    measure: Callable[[], tuple[float, int]], interval_s: float, sleep: Callable[[float], None] = time.sleep
+) -> Iterator[tuple[float, float, int]]:
+    """Time (as time.time()), MiB and processes, until what is measured is gone."""
+    while True:
+        try:
+            yield time.time(), *measure()
+        except (psutil.NoSuchProcess, psutil.ZombieProcess, FileNotFoundError):
+            return
+        sleep(interval_s)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--pid", type=int)
+    what.add_argument("--cgroup", type=Path)
+    parser.add_argument("--interval", type=float, default=1.0)
+    arguments = parser.parse_args()
+    print(HEADER, flush=True)
+    measure = (lambda: of_cgroup(arguments.cgroup)) if arguments.cgroup else (lambda: of_tree(arguments.pid))
+    try:
+        for at, mib, processes in samples(measure, arguments.interval):
+            print(f"{at:.2f},{mib:.1f},{processes}", flush=True)
+    except KeyboardInterrupt:
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()
