@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
+MADE_FROM := pyproject.toml requirements.txt scripts/install.sh
 
 .PHONY: run test setup gate format bento image export-image loadtest demo-model clean
 
@@ -13,11 +14,10 @@ run: setup
 test: setup
 	$(BIN)/pytest
 
-setup: $(STAMP)
-
-$(STAMP): pyproject.toml requirements.txt scripts/install.sh
-	PYTHON="$(PYTHON)" scripts/install.sh $(VENV)
-	@touch $@
+# Again, where what the environment is made from has changed since.
+setup:
+	@cat $(MADE_FROM) | cmp -s - $(STAMP) || { \
+		PYTHON="$(PYTHON)" scripts/install.sh $(VENV) && cat $(MADE_FROM) >$(STAMP).new && mv $(STAMP).new $(STAMP); }
 
 gate: setup
 	$(BIN)/ruff format --check .
