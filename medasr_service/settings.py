@@ -14,6 +14,8 @@ from pydantic_settings import (
 )
 from yaml import YAMLError
 
+from medasr_service.errors import InvalidRequest
+
 CONFIG_FILE = Path(__file__).parent.parent / "config" / "inference.yaml"
 DEMO_MODEL = "demo"
 SET_UP_VARIABLES = {"MEDASR_CONFIG", "MEDASR_TORCH", "MEDASR_TORCH_INDEX"}  # read elsewhere
@@ -71,6 +73,10 @@ class Settings(BaseSettings):
     request_timeout_s: int = Field(7200, ge=1)
     drain_timeout_s: float = Field(600.0, gt=0, allow_inf_nan=False)
     send_timeout_s: float = Field(30.0, gt=0)
+    verify_min_token_agreement: float = Field(99.8, ge=0, le=100)
+    verify_max_wer: float = Field(0.5, ge=0)
+    verify_max_wer_increase: float = 0.1
+    verify_max_critical: int = Field(0, ge=0)
 
     @field_validator("cache_dir", "spool_dir")
     @classmethod
@@ -123,6 +129,18 @@ class Settings(BaseSettings):
         return init_settings, env_settings, yaml
 
 
+def changed(settings: Settings, **values: object) -> Settings:
+    """The same but for these. Raises InvalidRequest with one line where one is wrong."""
+    try:
+        return Settings.model_validate({**settings.model_dump(), **values})
+    except ValidationError as error:
+        raise InvalidRequest("; ".join(_lines(error))) from None
+
+
+def _lines(error: ValidationError) -> list[str]:
+    return [f"setting {'.'.join(map(str, e['loc'])) or '*'}: {e['msg']}" for e in error.errors()]
+
+
 def load() -> Settings:
     """The settings of this process.
 
@@ -138,5 +156,4 @@ def load() -> Settings:
         reason = str(error).splitlines()[0]
         raise SystemExit(f"medasr: the configuration file cannot be read: {reason}") from None
     except ValidationError as error:
-        lines = (f"medasr: setting {'.'.join(map(str, e['loc'])) or '*'}: {e['msg']}" for e in error.errors())
-        raise SystemExit("\n".join(lines)) from None
+        raise SystemExit("\n".join(f"medasr: {line}" for line in _lines(error))) from None

@@ -17,8 +17,8 @@ LAYERS: dict[str, int] = {
     for level, names in enumerate(
         [
             ["address", "errors", "transcript", "geometry", "manifest", "ogg", "shutdown", "version"],
-            ["cues", "boundaries", "pages", "output", "confidence"],
-            ["settings", "audio", "chunking", "ctc", "dictation", "formats", "annotated"],
+            ["agreement", "cues", "boundaries", "pages", "output", "confidence"],
+            ["settings", "verification", "audio", "chunking", "ctc", "dictation", "formats", "annotated"],
             ["segments", "checkpoint", "beam"],
             ["engines", "transcriber", "language_model"],
             ["api", "evaluation"],

@@ -2,19 +2,25 @@
 
 import asyncio
 import sys
+from collections.abc import Callable
 
 from medasr_service import checkpoint, engines, language_model
 from medasr_service.checkpoint import DEMO_NOTICE
 from medasr_service.ctc import Vocabulary
 from medasr_service.geometry import Emission, Waveform
 from medasr_service.settings import Settings
-from medasr_service.transcriber import Transcriber
+from medasr_service.transcriber import Infer, Transcriber
 
 
-def load(config: Settings) -> Transcriber:
-    """Says on standard error when it is the demo model. Raises ModelUnavailable."""
+def load(
+    config: Settings, *, around: Callable[[Infer], Infer] = lambda infer: infer, notice: bool = True
+) -> Transcriber:
+    """Says on standard error when it is the demo model. Raises ModelUnavailable.
+
+    ``around`` may put something between the transcriber and the engine, to hear what passes.
+    """
     found = checkpoint.resolve(config)
-    if found.demo:
+    if found.demo and notice:
         print(f"medasr: {found.id}: {DEMO_NOTICE}", file=sys.stderr)
     vocabulary = Vocabulary.load(found.folder)
     beam = language_model.load(found, vocabulary, config)  # what is wrong is said before the engine's minute
@@ -23,4 +29,4 @@ def load(config: Settings) -> Transcriber:
     async def infer(waveforms: list[Waveform]) -> list[Emission]:
         return await asyncio.to_thread(engine.infer, waveforms)
 
-    return Transcriber(infer, vocabulary, found.geometry, config, beam)
+    return Transcriber(around(infer), vocabulary, found.geometry, config, beam)

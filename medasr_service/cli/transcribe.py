@@ -46,7 +46,7 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace, config: Settings) -> int:
     """Transcribes each file; one that fails is reported and does not stop the others."""
-    files = _expand(options.files)
+    files = expand(options.files)
     outputs = _outputs(files, options.output_dir, SUFFIXES[options.format]) if options.output_dir else {}
     transcriber = model.load(config)
     failures = 0
@@ -63,7 +63,7 @@ def run(options: argparse.Namespace, config: Settings) -> int:
     return EXIT_SOME_FAILED if failures else EXIT_OK
 
 
-def _expand(patterns: Sequence[str]) -> list[str]:
+def expand(patterns: Sequence[str]) -> list[str]:
     """Patterns that the shell left alone, to the files that match; a name without a match stays a name."""
     files: list[str] = []
     for pattern in patterns:
