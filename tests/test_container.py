@@ -1,0 +1,268 @@
+"""The image as it is deployed: hardened, limited, offline; and how it ends."""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+import soundfile
+
+from tests.conftest import ROOT, SAMPLE, SAMPLE_TEXT
+
+pytestmark = pytest.mark.container
+
+IMAGE = "medasr-service:test"
+BASE = "docker.io/library/python:3.11-slim"
+HARDENED = ("--read-only", "--tmpfs", "/tmp", "--cap-drop", "all", "--security-opt", "no-new-privileges")
+RAW = {"formatting": "raw", "response_format": "text"}
+READY_S, STOP_S = 120, 30
+MAX_IMAGE_BYTES = 1.5e9
+
+
+def _engine() -> str:
+    """docker where its daemon runs, else podman; skips the tests where neither can have the base image."""
+    for name in ("docker", "podman"):
+        if not shutil.which(name) or subprocess.run([name, "info"], capture_output=True).returncode:
+            continue
+        if subprocess.run([name, "image", "inspect", BASE], capture_output=True).returncode:
+            pull = subprocess.run([name, "pull", BASE], capture_output=True, text=True)
+            if pull.returncode:
+                pytest.skip(f"{name} has no {BASE} and cannot pull it")
+        return name
+    pytest.skip("no image builder that runs containers is here: neither docker nor podman")
+
+
+@pytest.fixture(scope="module")
+def engine() -> str:
+    return _engine()
+
+
+@pytest.fixture(scope="module")
+def image(engine: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """As `make image` builds it."""
+    variables = {"BENTOML_HOME": str(tmp_path_factory.mktemp("bentoml")), "IMAGE": IMAGE, "BUILDER": engine}
+    for script in ("bento.sh", "image.sh"):
+        command = [ROOT / "scripts" / script]
+        done = subprocess.run(command, env={**os.environ, **variables}, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return IMAGE
+
+
+class Container:
+    """The service in a container with the host's network, on a port of its own."""
+
+    def __init__(self, engine: str, image: str, *options: str, network: str = "host") -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.engine = engine
+        port = ("--env", f"MEDASR_PORT={self.port}")
+        self.id = self.call(
+            "run", "--detach", "--network", network, *HARDENED, *port, *options, image
+        ).strip()
+
+    def call(self, *arguments: str, data: bytes | None = None) -> str:
+        """What the container engine answers."""
+        done = subprocess.run([self.engine, *arguments], input=data, capture_output=True, cwd="/tmp")
+        assert done.returncode == 0, done.stderr.decode()
+        return done.stdout.decode()
+
+    def inside(self, *command: str, data: bytes | None = None) -> str:
+        return self.call("exec", "--interactive", self.id, *command, data=data)
+
+    @property
+    def log(self) -> str:
+        done = subprocess.run([self.engine, "logs", self.id], capture_output=True, text=True)
+        return done.stdout + done.stderr
+
+    @property
+    def state(self) -> tuple[bool, int]:
+        """Whether it runs, and the exit status of one that does not."""
+        state = json.loads(self.call("inspect", self.id))[0]["State"]
+        return state["Running"], state["ExitCode"]
+
+    def wait_for_exit(self, timeout_s: float) -> int:
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            running, status = self.state
+            if not running:
+                return status
+            time.sleep(0.2)
+        raise TimeoutError(self.log)
+
+    def wait_until_ready(self, probe: Callable[[], bool] | None = None) -> None:
+        probe = probe or self._is_ready
+        deadline = time.monotonic() + READY_S
+        while time.monotonic() < deadline:
+            assert self.state[0], self.log
+            if probe():
+                return
+            time.sleep(0.2)
+        raise TimeoutError(self.log)
+
+    def _is_ready(self) -> bool:
+        with suppress(httpx.TransportError):
+            return httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200
+        return False
+
+    def transcribe(self, path: Path) -> httpx.Response:
+        with path.open("rb") as file:
+            route = f"{self.url}/v1/audio/transcriptions"
+            return httpx.post(route, files={"file": file}, data=RAW, timeout=120)
+
+
+@pytest.fixture(scope="module")
+def start(engine: str, image: str) -> Iterator[Callable[..., Container]]:
+    """Starts containers that are removed at the end."""
+    started: list[Container] = []
+
+    def run(*options: str, network: str = "host") -> Container:
+        started.append(Container(engine, image, *options, network=network))
+        return started[-1]
+
+    yield run
+    for container in started:
+        subprocess.run([engine, "rm", "--force", container.id], capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def container(start: Callable[..., Container]) -> Container:
+    """One with the memory that is promised, ready."""
+    container = start("--memory", "4g", "--memory-swap", "4g")
+    container.wait_until_ready()
+    return container
+
+
+def test_the_sample_has_its_text(container: Container) -> None:
+    response = container.transcribe(SAMPLE)
+    assert response.status_code == 200, response.text
+    assert response.text.strip() == SAMPLE_TEXT
+
+
+def test_nobody_in_it_is_root(container: Container) -> None:
+    status = container.inside("cat", "/proc/1/status")
+    fields = dict(line.split(":\t", 1) for line in status.splitlines())
+    assert "0" not in fields["Uid"].split()
+    assert int(fields["CapEff"], 16) == 0
+    assert fields["NoNewPrivs"] == "1"
+
+
+def test_its_memory_is_limited(container: Container) -> None:
+    program = """
+from pathlib import Path
+v2, v1 = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes")
+print((v2 if v2.exists() else v1).read_text())
+"""
+    assert int(container.inside("python", "-c", program)) == 4 * 1024**3
+
+
+def test_its_health_check_passes_and_fails(container: Container, engine: str, image: str) -> None:
+    config = json.loads(container.call("image", "inspect", image))[0]
+    check = (config.get("Healthcheck") or config["Config"]["Healthcheck"])["Test"]
+    assert check[0] == "CMD"
+    container.inside(*check[1:])
+    elsewhere = ["exec", "--env", "MEDASR_PORT=1", container.id, *check[1:]]
+    assert subprocess.run([engine, *elsewhere], capture_output=True).returncode == 1
+
+
+def test_it_is_small_and_without_torch(container: Container, image: str) -> None:
+    assert int(json.loads(container.call("image", "inspect", image))[0]["Size"]) < MAX_IMAGE_BYTES
+    found = container.inside(
+        "python", "-c", "import importlib.util as u; print(u.find_spec('torch'), u.find_spec('transformers'))"
+    )
+    assert found.split() == ["None", "None"]
+    weights = container.inside("find", "/home", "/app", "/models", "-name", "*.safetensors")
+    assert [Path(line).parent.name for line in weights.splitlines()] == ["demo_model"]
+
+
+def test_it_serves_without_a_network(start: Callable[..., Container]) -> None:
+    program = """
+import sys, urllib.request as u
+b = b"--b\\r\\nContent-Disposition: form-data; name="
+body = b + b'"formatting"\\r\\n\\r\\nraw\\r\\n' + b + b'"response_format"\\r\\n\\r\\ntext\\r\\n'
+body += b + b'"file"; filename="a.wav"\\r\\n\\r\\n' + sys.stdin.buffer.read() + b"\\r\\n--b--\\r\\n"
+kind = {"Content-Type": "multipart/form-data; boundary=b"}
+print(u.urlopen(u.Request(sys.argv[1] + "/v1/audio/transcriptions", body, kind)).read().decode())
+"""
+    alone = start("--memory", "4g", network="none")
+    ready = ["import sys, urllib.request as u; u.urlopen(sys.argv[1] + '/readyz')", alone.url]
+    probe = [alone.engine, "exec", alone.id, "python", "-c", *ready]
+    alone.wait_until_ready(lambda: subprocess.run(probe, capture_output=True).returncode == 0)
+    text = alone.inside("python", "-c", program, alone.url, data=SAMPLE.read_bytes())
+    assert text.strip() == SAMPLE_TEXT
+    command = ["medasr", "transcribe", "-", "--formatting", "raw"]
+    assert alone.inside(*command, data=SAMPLE.read_bytes()).strip() == SAMPLE_TEXT
+
+
+def test_too_little_memory_is_a_death_and_not_a_hang(start: Callable[..., Container]) -> None:
+    starved = start("--memory", "256m", "--memory-swap", "256m")
+    assert starved.wait_for_exit(timeout_s=60) != 0
+
+
+def test_a_process_that_is_killed_ends_the_container(start: Callable[..., Container]) -> None:
+    """As it happens to the largest when memory runs out: whoever watches the container starts it again."""
+    container = start("--memory", "4g")
+    container.wait_until_ready()
+    program = """
+import os, pathlib
+for each in pathlib.Path("/proc").glob("[0-9]*"):
+    if int(each.name) != os.getpid() and b"medasr-model" in (each / "cmdline").read_bytes():
+        os.kill(int(each.name), 9)
+"""
+    container.inside("python", "-c", program)
+    assert container.wait_for_exit(timeout_s=30) != 0
+
+
+def test_a_stop_finishes_what_is_under_way(start: Callable[..., Container], tmp_path: Path) -> None:
+    container = start("--memory", "4g")
+    container.wait_until_ready()
+    samples, rate = soundfile.read(SAMPLE, dtype="int16")
+    soundfile.write(tmp_path / "long.flac", np.tile(samples, 5), rate)
+    curl = ["curl", "--silent", "--fail", f"{container.url}/v1/audio/transcriptions"]
+    form = ["--form", f"file=@{tmp_path / 'long.flac'}", "--form", "response_format=text"]
+    with subprocess.Popen([*curl, *form], stdout=subprocess.PIPE, text=True) as request:
+        _wait_for_a_window(container)
+        began = time.monotonic()
+        container.call("stop", "--time", str(STOP_S), container.id)
+        assert time.monotonic() - began < STOP_S
+        text, _ = request.communicate(timeout=STOP_S)
+    assert request.returncode == 0, container.log
+    assert text.count("appendectomy") == 5
+    assert container.state == (False, 0)
+
+
+def _wait_for_a_window(container: Container) -> None:
+    """Until the model works on a recording."""
+    busy = re.compile(r'^bentoml_service_request_in_progress{endpoint="/infer".*} [1-9]', re.MULTILINE)
+    deadline = time.monotonic() + READY_S
+    while time.monotonic() < deadline:
+        if busy.search(httpx.get(f"{container.url}/metrics", timeout=5).text):
+            return
+        time.sleep(0.05)
+    raise TimeoutError(container.log)
+
+
+def test_an_image_without_the_model_says_what_to_do(start: Callable[..., Container]) -> None:
+    container = start("--env", "MEDASR_MODEL=google/medasr", network="none")
+    assert container.wait_for_exit(timeout_s=60) == 1
+    [line] = [line for line in container.log.splitlines() if line.startswith("medasr:")]
+    assert "no ONNX artefact of google/medasr" in line
+    assert "`medasr export`" in line
+    assert "Traceback" not in container.log
+
+
+def test_a_port_in_use_is_one_line(start: Callable[..., Container], container: Container) -> None:
+    second = start("--env", f"MEDASR_PORT={container.port}")
+    assert second.wait_for_exit(timeout_s=60) == 1
+    assert f"medasr: port {container.port} on 0.0.0.0 is in use" in second.log
+    assert "Traceback" not in second.log
