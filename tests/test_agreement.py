@@ -4,9 +4,12 @@ from collections.abc import Iterable
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from medasr_service import agreement, verification
 from medasr_service.agreement import Check, Counts, Difference, Heard
+from medasr_service.evaluation import scoring
 from medasr_service.transcript import Token, Word
 from medasr_service.verification import Verification
 
@@ -131,6 +134,11 @@ def test_errors_against_the_spoken_text_ignore_case_and_punctuation() -> None:
     )
     assert (counts.spoken, counts.reference_errors, counts.candidate_errors) == (3, 0, 1)
     assert counts.wer_increase == pytest.approx(1 / 3)
+
+
+@given(st.text(alphabet="aZ9é'. {}[]</s>\n", max_size=30))
+def test_texts_are_normalised_as_evaluate_does(text: str) -> None:
+    assert agreement.normalise(text) == scoring.normalise(text).split()
 
 
 def test_counts_add_up() -> None:

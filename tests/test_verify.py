@@ -10,6 +10,8 @@ import pytest
 
 from medasr_service import cli, engines
 from medasr_service.checkpoint import DEMO_FOLDER, Checkpoint
+from medasr_service.cli import recordings
+from medasr_service.cli.recordings import Recording
 from medasr_service.ctc import Vocabulary
 from medasr_service.engines import Engine
 from medasr_service.engines.torch_ctc import TorchCTC
@@ -140,13 +142,36 @@ def test_a_recording_that_cannot_be_read_is_named_and_fails(
     candidate({})
     bad = tmp_path / "bad.wav"
     bad.write_text("this is text")
-    files = [str(bad), str(tmp_path / "absent.wav"), str(CLIP_FOLDER / "03.flac")]
-    assert cli.main(["verify", *files]) == cli.EXIT_SOME_FAILED
+    assert cli.main(["verify", str(bad), str(CLIP_FOLDER / "03.flac")]) == cli.EXIT_SOME_FAILED
     printed = capsys.readouterr()
     assert f"{bad}: The file is not audio" in printed.err
-    assert f"{files[1]}: No such file" in printed.err
     assert "1 recordings" in printed.out
-    assert "failed: 2 recordings could not be read" in printed.out
+    assert "failed: 1 recordings could not be read" in printed.out
+
+
+@pytest.mark.parametrize("name", ["absent.wav", "*.mp3", "absent.jsonl", "."])
+def test_what_is_not_there_is_said_before_any_work(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str
+) -> None:
+    assert cli.main(["verify", str(CLIP_FOLDER / "03.flac"), str(tmp_path / name)]) == cli.EXIT_USAGE
+    [line] = capsys.readouterr().err.splitlines()
+    assert str(tmp_path / name) in line
+
+
+def test_a_folder_is_all_its_recordings_and_their_texts(tmp_path: Path) -> None:
+    for name in ("b.FLAC", "a.flac", "notes.pdf", "a.txt"):
+        (tmp_path / name).write_text("what was said")
+    assert recordings.read([str(tmp_path)]) == [
+        Recording(tmp_path / "a.flac", "what was said"),
+        Recording(tmp_path / "b.FLAC"),
+    ]
+
+
+def test_a_line_of_a_manifest_may_lack_its_text(tmp_path: Path) -> None:
+    (tmp_path / "a.flac").touch()
+    manifest = tmp_path / "mine.jsonl"
+    manifest.write_text('{"audio": "a.flac"}\n', encoding="utf-8-sig")
+    assert recordings.read([str(manifest)]) == [Recording(tmp_path / "a.flac")]
 
 
 def test_without_torch_one_line_says_what_to_do(
@@ -174,7 +199,9 @@ def test_an_unknown_engine_or_precision_is_one_line(
     assert line.startswith(f"medasr: setting {arguments[0].removeprefix('--')}: ")
 
 
-@pytest.mark.parametrize("line", ["nonsense", '"text"', '{"text": "no file"}', '{"audio": 5}'])
+@pytest.mark.parametrize(
+    "line", ["nonsense", '"text"', '{"text": "no file"}', '{"audio": 5}', '{"audio": "a", "text": 1}']
+)
 def test_a_line_that_is_wrong_in_a_manifest_is_named(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, line: str
 ) -> None:

@@ -7,13 +7,10 @@ that the service takes, windows, gain and all, one engine after the other.
 import argparse
 import asyncio
 import gc
-import json
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import reduce
 from operator import add as plus
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,10 +19,10 @@ from tqdm import tqdm
 from medasr_service import agreement, checkpoint, engines, verification
 from medasr_service.agreement import Best, Counts, Difference, Heard
 from medasr_service.checkpoint import DEMO_FOLDER
-from medasr_service.cli import model
-from medasr_service.cli.status import EXIT_OK, EXIT_SOME_FAILED
-from medasr_service.cli.transcribe import expand
-from medasr_service.errors import InvalidRequest, MedASRError, ModelUnavailable
+from medasr_service.cli import model, recordings
+from medasr_service.cli.recordings import Recording
+from medasr_service.cli.status import EXIT_OK, EXIT_SOME_FAILED, EXIT_STOPPED
+from medasr_service.errors import MedASRError, ModelUnavailable
 from medasr_service.geometry import Emission, Waveform
 from medasr_service.manifest import missing_makers
 from medasr_service.settings import Settings, changed
@@ -35,14 +32,6 @@ from medasr_service.verification import Verification
 BUNDLED = DEMO_FOLDER / "clips" / "manifest.jsonl"
 REFERENCES = ("torch", "onnx")
 BAR = "{desc}: {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} recordings, {remaining} left"
-
-
-@dataclass(frozen=True, slots=True)
-class Recording:
-    """``spoken`` is the text that was said, where it is known."""
-
-    path: Path
-    spoken: str | None = None
 
 
 class _Ear:
@@ -71,8 +60,8 @@ def add(commands: Any) -> None:
     parser = commands.add_parser("verify", help="compare an engine or precision with the reference")
     parser.add_argument(
         "files", nargs="*", metavar="FILE",
-        help='recordings, patterns, or .jsonl with lines of {"audio": FILE, "text": TEXT};'
-        " default: the bundled clips",
+        help='recordings, patterns, folders, or .jsonl with lines of {"audio": FILE, "text": TEXT};'
+        " the text may be missing; default: the bundled clips",
     )  # fmt: skip
     parser.add_argument("--engine", help="what to verify: onnx or torch; default: as set")
     parser.add_argument("--precision", help="what to verify; default: as set")
@@ -87,15 +76,19 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace, config: Settings) -> int:
     """Exit status 0 when all thresholds are kept, 1 when not or when a recording could not be read."""
-    recordings = list(_recordings(options.files))
-    found = _verify(recordings, options, config)
+    chosen = recordings.read(options.files or [str(BUNDLED)])
+    try:
+        found = _verify(chosen, options, config)
+    except KeyboardInterrupt:
+        print("medasr: stopped; nothing is verified", file=sys.stderr)
+        return EXIT_STOPPED
     print(verification.to_json(found) if options.json else verification.to_text(found))
     for name, reason in found.failed:
         print(f"medasr: {name}: {reason}", file=sys.stderr)
     return EXIT_OK if found.passed else EXIT_SOME_FAILED
 
 
-def _verify(recordings: Sequence[Recording], options: argparse.Namespace, config: Settings) -> Verification:
+def _verify(chosen: Sequence[Recording], options: argparse.Namespace, config: Settings) -> Verification:
     candidate = changed(
         config, engine=options.engine or config.engine, precision=options.precision or config.precision
     )
@@ -113,26 +106,26 @@ def _verify(recordings: Sequence[Recording], options: argparse.Namespace, config
         )
     engines.prepare(found[1], candidate)  # what is wrong with it is said before the reference's long work
     bar = tqdm(
-        total=2 * len(recordings),
+        total=2 * len(chosen),
         desc="verify",
         bar_format=BAR,
         disable=options.no_progress or not sys.stderr.isatty(),
         leave=False,
     )
     with bar:
-        expected = _hear(recordings, reference, bar, notice=True)
-        heard = _hear(recordings, candidate, bar, notice=False)
-    return _compare(found[0].id, reference, candidate, recordings, expected, heard)
+        expected = _hear(chosen, reference, bar, notice=True)
+        heard = _hear(chosen, candidate, bar, notice=False)
+    return _compare(found[0].id, reference, candidate, chosen, expected, heard)
 
 
 def _hear(
-    recordings: Sequence[Recording], config: Settings, bar: Any, *, notice: bool
+    chosen: Sequence[Recording], config: Settings, bar: Any, *, notice: bool
 ) -> list[tuple[Heard, float] | str]:
     """What an engine hears in each recording, and its seconds; or why it could not be read."""
     ear = _Ear()
     transcriber = model.load(config, around=ear.around, notice=notice)
     heard: list[tuple[Heard, float] | str] = []
-    for recording in recordings:
+    for recording in chosen:
         try:
             heard.append(_hear_one(recording, transcriber, Options.defaults(config), ear))
         except (MedASRError, OSError) as error:
@@ -156,14 +149,14 @@ def _compare(
     name: str,
     reference: Settings,
     candidate: Settings,
-    recordings: Sequence[Recording],
+    chosen: Sequence[Recording],
     expected: Sequence[tuple[Heard, float] | str],
     heard: Sequence[tuple[Heard, float] | str],
 ) -> Verification:
     all_counts, seconds = [Counts()], 0.0
     differences: list[tuple[str, Difference]] = []
     failed: list[tuple[str, str]] = []
-    for recording, first, second in zip(recordings, expected, heard, strict=True):
+    for recording, first, second in zip(chosen, expected, heard, strict=True):
         if isinstance(first, str) or isinstance(second, str):
             failed.append((str(recording.path), first if isinstance(first, str) else str(second)))
             continue
@@ -184,7 +177,7 @@ def _compare(
         model=name,
         reference=_engine(reference),
         candidate=_engine(candidate),
-        recordings=len(recordings) - len(failed),
+        recordings=len(chosen) - len(failed),
         seconds=seconds,
         counts=total,
         differences=tuple(sorted(differences, key=lambda pair: agreement.weight(pair[1]))),
@@ -195,27 +188,3 @@ def _compare(
 
 def _engine(config: Settings) -> str:
     return f"{'torch' if config.engine == 'torch' else 'onnx'} {config.precision}"
-
-
-def _recordings(arguments: Sequence[str]) -> Iterator[Recording]:
-    for name in expand(arguments) or [str(BUNDLED)]:
-        path = Path(name)
-        if path.suffix == ".jsonl":
-            yield from _of_manifest(path)
-        else:
-            yield Recording(path)
-
-
-def _of_manifest(file: Path) -> Iterator[Recording]:
-    """Names of recordings are from the folder of the manifest on."""
-    try:
-        lines = file.read_text().splitlines()
-    except (OSError, ValueError) as error:
-        raise InvalidRequest(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            try:
-                content = json.loads(line)
-                yield Recording(file.parent / content["audio"], content.get("text"))
-            except (ValueError, KeyError, TypeError, AttributeError):
-                raise InvalidRequest(f'{file}:{number} is not {{"audio": FILE, "text": TEXT}}') from None
