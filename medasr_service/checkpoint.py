@@ -84,7 +84,7 @@ def resolve(settings: Settings, *, ask_hub: bool = False) -> Checkpoint:
         checkpoint = _local(folder.resolve())
     else:
         checkpoint = (None if ask_hub else _kept(settings)) or _from_hub(settings)
-    if checkpoint.artefact and settings.engine == "torch":
+    if checkpoint.artefact and settings.resolved_engine == "torch":
         raise ModelUnavailable(
             f"{checkpoint.folder} is an ONNX artefact; the torch engine needs the checkpoint"
         )
@@ -116,7 +116,7 @@ def _of_artefact(folder: Path, manifest: Manifest) -> Checkpoint:
 
 def _kept(settings: Settings) -> Checkpoint | None:
     """A hub model from its artefact, where that is kept. Without what makes one, it must be."""
-    if settings.engine == "torch":
+    if settings.resolved_engine == "torch":
         return None
     folders = (settings.cache_dir, SHIPPED)
     if found := find(folders, settings.model, settings.revision, settings.precision):

@@ -39,7 +39,7 @@ class Settings(BaseSettings):
     model: str = Field(DEMO_MODEL, min_length=1)
     revision: str | None = None
     engine: Literal["auto", "onnx", "torch"] = "auto"
-    precision: Literal["fp32"] = "fp32"
+    precision: Literal["fp32", "bf16", "int8"] = "fp32"
     cache_dir: Path = Path("~/.cache/medasr-service")
     threads: int | None = Field(None, ge=1)
     host: str = "127.0.0.1"
@@ -96,6 +96,29 @@ class Settings(BaseSettings):
     def keys(self) -> list[str]:
         """The API keys in plain; none: everyone is let in."""
         return _split(self.api_keys) if self.api_keys else []
+
+    @field_validator("precision", mode="before")
+    @classmethod
+    def _not_fp16(cls, precision: object) -> object:
+        if precision == "fp16":
+            raise ValueError("the activations of this network overflow in fp16; use int8")
+        return precision
+
+    @model_validator(mode="after")
+    def _engine_has_precision(self) -> "Settings":
+        has = {"onnx": ("fp32", "int8"), "torch": ("fp32", "bf16")}[self.resolved_engine]
+        if self.precision not in has:
+            raise ValueError(
+                f"engine {self.resolved_engine} runs in {' or '.join(has)}, not in {self.precision}"
+            )
+        return self
+
+    @property
+    def resolved_engine(self) -> Literal["onnx", "torch"]:
+        """What ``auto`` stands for."""
+        if self.engine != "auto":
+            return self.engine
+        return "torch" if self.precision == "bf16" else "onnx"
 
     @model_validator(mode="after")
     def _windows_fit(self) -> "Settings":

@@ -37,18 +37,18 @@ def load(checkpoint: Checkpoint, settings: Settings) -> Engine:
     Raises ModelUnavailable when the checkpoint cannot be run.
     """
     model = prepare(checkpoint, settings)
-    if settings.engine == "torch":
+    if settings.resolved_engine == "torch":
         from medasr_service.engines.torch_ctc import TorchCTC
 
-        return TorchCTC(checkpoint, threads=settings.threads)
+        return TorchCTC(checkpoint, settings.precision, threads=settings.threads)
     from medasr_service.engines.onnx_ctc import OnnxCTC
 
-    return OnnxCTC(checkpoint, model, threads=settings.threads)
+    return OnnxCTC(checkpoint, model, settings.precision, threads=settings.threads)
 
 
 def prepare(checkpoint: Checkpoint, settings: Settings) -> Path:
     """What the engine of the settings runs: the checkpoint itself, or its ONNX artefact, made when needed."""
-    if settings.engine == "torch":
+    if settings.resolved_engine == "torch":
         if missing := missing_makers():
             raise ModelUnavailable(f"the torch engine needs {', '.join(missing)}: medasr-service[export]")
         return checkpoint.folder

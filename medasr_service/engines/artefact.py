@@ -128,7 +128,14 @@ def _make(checkpoint: Checkpoint, folder: Path, source: dict[str, Any]) -> None:
         part = Path(scratch) / folder.name
         part.mkdir()
         module = "medasr_service.engines.export"
-        command = [sys.executable, "-m", module, str(checkpoint.folder), str(part / MODEL)]
+        command = [
+            sys.executable,
+            "-m",
+            module,
+            str(checkpoint.folder),
+            source["precision"],
+            str(part / MODEL),
+        ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 (our own)
         if done.returncode != 0:
             reason = (done.stderr.strip().splitlines() or ["it was killed"])[-1]

@@ -1,77 +1,91 @@
-"""A LASR checkpoint to ONNX: features and mask in, log-posteriors out. Runs in a process of its own.
+"""A LASR checkpoint to ONNX: features and lengths in, log-posteriors out. Runs in a process of its own.
 
-python -m medasr_service.engines.export FOLDER model.onnx
+python -m medasr_service.engines.export FOLDER fp32 model.onnx
 """
 
 import argparse
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import torch
 from transformers import AutoModelForCTC
 from transformers.utils import logging
 
+from medasr_service.engines import int8, saturation
+from medasr_service.engines.network import PRECISIONS, Network
+from medasr_service.manifest import UNSIGNED
+
 OPSET = 20
 MIN_FEATURES = 13  # the fewest feature frames that make one output frame
-MAX_DIFFERENCE = 1e-3  # between the two networks, in log-posteriors
+MAX_DIFFERENCE = {"fp32": 1e-3, "int8": 2.0}  # between the two networks, in log-posteriors
 
 
-class _LogPosteriors(torch.nn.Module):
-    def __init__(self, model: torch.nn.Module) -> None:
-        super().__init__()
-        self.model = model
+def export(folder: Path, file: Path, precision: str) -> None:
+    """Writes ``file``, its weights beside it, and checks both against transformers' network on noise.
 
-    def forward(self, features: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.model(input_features=features, attention_mask=mask).logits
-        return logits.log_softmax(dim=-1)
-
-
-def export(folder: Path, file: Path) -> None:
-    """Writes ``file`` and its weights beside it, and checks both against torch on noise.
-
-    Inputs: features float32 [batch, frames, mel bins], mask bool [batch, frames]; any batch and length.
-    Output: log_posteriors float32 [batch, output frames, vocabulary]. Raises RuntimeError when they differ.
+    Inputs: features float32 [batch, frames, mel bins], lengths int64 [batch]; any batch and length.
+    Output: log_posteriors float32 [batch, output frames, vocabulary]. In int8 also the same network for CPUs
+    whose signed products saturate, and the probe that tells. Raises RuntimeError when the networks differ.
     """
     logging.disable_progress_bar()
     model = AutoModelForCTC.from_pretrained(folder, dtype=torch.float32).eval()
-    network = _LogPosteriors(model).eval()
     bins = model.config.encoder_config.num_mel_bins
-    example = torch.zeros(2, 400, bins), torch.ones(2, 400, dtype=torch.bool)
     axes = {0: torch.export.Dim("batch", min=1), 1: torch.export.Dim("frames", min=MIN_FEATURES)}
     with torch.inference_mode(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own
         program = torch.onnx.export(
-            network,
-            example,
+            Network(model, precision).eval(),
+            (torch.zeros(2, 400, bins), torch.tensor([400, 390])),
             dynamo=True,
-            dynamic_shapes=(axes, axes),
-            input_names=["features", "mask"],
+            dynamic_shapes=(axes, {0: axes[0]}),
+            input_names=["features", "lengths"],
             output_names=["log_posteriors"],
             opset_version=OPSET,
             verbose=False,
         )
         assert program is not None
         program.save(str(file), external_data=True)
-        _compare(network, file, bins)
+        graph = _bare(onnx.load(file, load_external_data=False))
+        onnx.save(graph, file)
+        if precision == "int8":
+            onnx.save(int8.unsigned(graph), file.with_name(UNSIGNED))
+            onnx.save(int8.probe(), file.with_name(saturation.PROBE))
+        _compare(model, file, bins, MAX_DIFFERENCE[precision])
 
 
-def _compare(network: _LogPosteriors, file: Path, bins: int) -> None:
+def _bare(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Without the exporter's notes on where each operator came from: they are most of the file."""
+    for node in model.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    del model.graph.value_info[:]
+    return model
+
+
+def _compare(model: Any, file: Path, bins: int, limit: float) -> None:
+    """Two items of one batch, one of them padded, and the shortest that there is."""
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     torch.manual_seed(0)
-    for batch, frames in ((1, MIN_FEATURES), (3, 333)):
-        features, mask = torch.randn(batch, frames, bins), torch.ones(batch, frames, dtype=torch.bool)
-        expected = network(features, mask).numpy()
-        [got] = session.run(None, {"features": features.numpy(), "mask": mask.numpy()})
-        difference = float(np.abs(got - expected).max())
-        if not difference < MAX_DIFFERENCE:
-            raise RuntimeError(f"the exported network differs from the original by {difference:.1e}")
+    for lengths in ([MIN_FEATURES], [333, 250]):
+        features = torch.randn(len(lengths), max(lengths), bins)
+        mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
+        expected = model(input_features=features, attention_mask=mask).logits.log_softmax(dim=-1).numpy()
+        [got] = session.run(None, {"features": features.numpy(), "lengths": np.array(lengths)})
+        for row, length in enumerate(lengths):
+            frames = got.shape[1] * length // max(lengths) - 1 if length < max(lengths) else None
+            difference = float(np.abs(got[row, :frames] - expected[row, :frames]).max())
+            if not difference < limit:
+                raise RuntimeError(f"the exported network differs from the original by {difference:.1e}")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Export a LASR checkpoint to ONNX.")
     parser.add_argument("folder", type=Path)
+    parser.add_argument("precision", choices=PRECISIONS)
     parser.add_argument("file", type=Path)
     arguments = parser.parse_args()
-    export(arguments.folder, arguments.file)
+    export(arguments.folder, arguments.file, arguments.precision)

@@ -10,8 +10,10 @@ from medasr_service.checkpoint import Checkpoint
 from medasr_service.engines import infer_in_groups
 from medasr_service.engines.cpu import quota
 from medasr_service.engines.frontend import LogMel
+from medasr_service.engines.saturation import saturates
 from medasr_service.errors import ModelUnavailable
 from medasr_service.geometry import Emission, Waveform
+from medasr_service.manifest import UNSIGNED
 
 BUCKET_FRAMES = 64  # lengths are padded to multiples of 0.64 s: few distinct shapes for little work
 WARM_UP_S = 1.0
@@ -20,16 +22,22 @@ WARM_UP_S = 1.0
 class OnnxCTC:
     """Loads the artefact once and runs it once, so that a loaded engine is one that works."""
 
-    name = "onnxruntime fp32"
-
-    def __init__(self, checkpoint: Checkpoint, artefact: Path, *, threads: int | None = None) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, artefact: Path, precision: str, *, threads: int | None = None
+    ) -> None:
         """Raises ModelUnavailable when the artefact cannot be run."""
+        self.name = f"onnxruntime {precision}"
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or quota()
         options.inter_op_num_threads = 1
-        options.enable_cpu_mem_arena = False  # it keeps the largest of every shape, and grows
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # the CPU is shared
+        options.add_session_config_entry("session.force_spinning_stop", "1")  # the CPU is shared
+        self._run_options = onnxruntime.RunOptions()
+        # within a run memory is used again, after it given back: what is held does not creep
+        self._run_options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         try:
+            if precision == "int8" and saturates(artefact.parent):
+                artefact = artefact.with_name(UNSIGNED)
+                self.name += " (unsigned weights: signed products saturate on this CPU)"
             self._session = onnxruntime.InferenceSession(
                 artefact, options, providers=["CPUExecutionProvider"]
             )
@@ -47,10 +55,9 @@ class OnnxCTC:
         features = [self._features(waveform) for waveform in waveforms]
         length = -(-max(map(len, features)) // BUCKET_FRAMES) * BUCKET_FRAMES
         batch = np.zeros((len(features), length, features[0].shape[1]), np.float32)
-        mask = np.zeros((len(features), length), bool)
         for i, each in enumerate(features):
             batch[i, : len(each)] = each
-            mask[i, : len(each)] = True
+        inputs = {"features": batch, "lengths": np.array([len(each) for each in features])}
         posteriors: Emission
-        [posteriors] = self._session.run(None, {"features": batch, "mask": mask})
+        [posteriors] = self._session.run(None, inputs, self._run_options)
         return posteriors

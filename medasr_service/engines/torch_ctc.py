@@ -1,4 +1,4 @@
-"""The reference engine: transformers' own LasrForCTC and LasrFeatureExtractor, in fp32."""
+"""The reference engine: transformers' own LasrForCTC and LasrFeatureExtractor, in fp32 or bf16."""
 
 import warnings
 from collections.abc import Sequence
@@ -20,10 +20,12 @@ WARM_UP_S = 1.0
 class TorchCTC:
     """Loads the checkpoint once and runs it once, so that a loaded engine is one that works."""
 
-    name = "torch fp32"
-
-    def __init__(self, checkpoint: Checkpoint, *, threads: int | None = None) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, precision: str = "fp32", *, threads: int | None = None
+    ) -> None:
         """Raises ModelUnavailable when the weights do not fit the architecture."""
+        self.name = f"torch {precision}"
+        self._autocast = torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16")
         torch.set_num_threads(threads or quota())
         logging.disable_progress_bar()
         self._geometry = checkpoint.geometry
@@ -55,5 +57,7 @@ class TorchCTC:
             return_attention_mask=True,
             return_tensors="pt",
         )
-        posteriors: Emission = self._model(**inputs).logits.float().log_softmax(dim=-1).numpy()
+        with self._autocast:
+            logits = self._model(**inputs).logits
+        posteriors: Emission = logits.float().log_softmax(dim=-1).numpy()
         return posteriors

@@ -1,0 +1,116 @@
+"""The faster precisions against fp32: the text of every clip, and what a CPU may not change in silence."""
+
+from itertools import zip_longest
+
+import numpy as np
+import onnxruntime
+import pytest
+from pydantic import ValidationError
+
+from medasr_service import ctc, engines
+from medasr_service.checkpoint import Checkpoint
+from medasr_service.ctc import Vocabulary
+from medasr_service.engines import Engine, onnx_ctc, saturation
+from medasr_service.engines.torch_ctc import TorchCTC
+from medasr_service.geometry import Emission
+from medasr_service.manifest import UNSIGNED
+from medasr_service.settings import Settings
+from tests.conftest import CLIPS
+
+MIN_TOKEN_AGREEMENT = 0.998
+MAX_MOVED = 0.02  # of the posterior mass of a frame, on average
+
+
+@pytest.fixture(scope="module")
+def int8(demo: Checkpoint) -> Engine:
+    return engines.load(demo, Settings(precision="int8"))
+
+
+@pytest.fixture(scope="module", params=["int8", "bf16"])
+def faster(request: pytest.FixtureRequest, demo: Checkpoint) -> Engine:
+    return engines.load(demo, Settings(precision=request.param))
+
+
+@pytest.fixture(scope="module")
+def exact(engine: TorchCTC) -> list[Emission]:
+    return engine.infer([clip.waveform for clip in CLIPS])
+
+
+def test_a_faster_precision_has_the_tokens_of_the_reference(
+    faster: Engine, exact: list[Emission], vocabulary: Vocabulary
+) -> None:
+    pairs = []
+    for got, expected in zip(faster.infer([clip.waveform for clip in CLIPS]), exact, strict=True):
+        tokens = [[token.id for token in ctc.greedy(each, vocabulary)] for each in (got, expected)]
+        pairs += list(zip_longest(*tokens))
+    agreeing = sum(got == expected for got, expected in pairs)
+    assert len(pairs) > 200
+    assert agreeing >= MIN_TOKEN_AGREEMENT * len(pairs)
+
+
+def test_int8_really_rounds_and_stays_near(int8: Engine, exact: list[Emission]) -> None:
+    got = int8.infer([clip.waveform for clip in CLIPS])
+    moved = [np.abs(np.exp(a) - np.exp(b)).sum(axis=1).mean() for a, b in zip(got, exact, strict=True)]
+    assert 1e-5 < np.mean(moved) < MAX_MOVED
+
+
+def test_in_int8_an_emission_alone_is_that_in_a_batch_but_for_rounding(int8: Engine) -> None:
+    waveforms = [clip.waveform for clip in CLIPS]
+    for waveform, together in zip(waveforms, int8.infer(waveforms), strict=True):
+        [alone] = int8.infer([waveform])
+        assert (alone.argmax(axis=1) == together.argmax(axis=1)).all()
+        assert np.abs(np.exp(alone) - np.exp(together)).sum(axis=1).mean() < MAX_MOVED
+
+
+def test_a_loud_click_does_not_coarsen_the_frames_before_it_in_int8(int8: Engine, engine: TorchCTC) -> None:
+    """One scale for all activations would be set by the click. Frames near it do hear it, in fp32 too."""
+    waveform = CLIPS[0].waveform[: 16_000 * 4].copy()
+    waveform[-200:] = 1.0
+    got, expected = (each.infer([waveform])[0] for each in (int8, engine))
+    assert (got[:70].argmax(axis=1) == expected[:70].argmax(axis=1)).all()
+
+
+def test_unsigned_weights_give_the_same_sums_exactly(
+    demo: Checkpoint, int8: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx_ctc, "saturates", lambda _: True)
+    unsigned = engines.load(demo, Settings(precision="int8"))
+    assert "unsigned" in unsigned.name
+    waveforms = [clip.waveform for clip in CLIPS[:3]]
+    for got, expected in zip(unsigned.infer(waveforms), int8.infer(waveforms), strict=True):
+        assert np.abs(got - expected).max() < 1e-4
+
+
+def test_the_probe_finds_the_largest_sum_or_says_that_it_saturates(
+    demo: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = engines.prepare(demo, Settings(precision="int8")).parent
+    session = onnxruntime.InferenceSession(folder / saturation.PROBE, providers=["CPUExecutionProvider"])
+    [sums] = session.run(None, {"bytes": np.full(saturation.SHAPE[:2], saturation.LARGEST, np.uint8)})
+    assert saturation.saturates(folder) == bool((sums != saturation.SUM).any())
+    monkeypatch.setattr(saturation, "SUM", saturation.SUM + 1)
+    assert saturation.saturates(folder)
+
+
+def test_an_int8_artefact_is_a_third_of_fp32_and_has_both_graphs(demo: Checkpoint) -> None:
+    sizes = {}
+    for precision in ("fp32", "int8"):
+        file = engines.prepare(demo, Settings.model_validate({"precision": precision}))
+        sizes[precision] = file.with_suffix(".onnx.data").stat().st_size
+        assert file.with_name(UNSIGNED).exists() == (precision == "int8")
+    assert sizes["int8"] < sizes["fp32"] / 2.5
+
+
+@pytest.mark.parametrize(
+    ("choice", "reason"),
+    [
+        ({"precision": "fp16"}, "overflow"),
+        ({"precision": "int4"}, "'fp32', 'bf16' or 'int8'"),
+        ({"precision": "bf16", "engine": "onnx"}, "engine onnx runs in fp32 or int8"),
+        ({"precision": "int8", "engine": "torch"}, "engine torch runs in fp32 or bf16"),
+        ({"engine": "tensorrt"}, "'auto', 'onnx' or 'torch'"),
+    ],
+)
+def test_a_precision_that_cannot_be_trusted_or_run_is_refused(choice: dict[str, str], reason: str) -> None:
+    with pytest.raises(ValidationError, match=reason):
+        Settings.model_validate(choice)
