@@ -78,16 +78,19 @@ def test_only_the_service_file_knows_bentoml() -> None:
     assert _users_of("bentoml", "_bentoml_sdk") == {"service.py"}
 
 
+EXPORTER = {f"medasr_service/engines/{name}.py" for name in ("export", "network", "int8")}
+
+
 def test_only_the_torch_engine_and_the_exporter_know_torch() -> None:
-    engines = {"medasr_service/engines/torch_ctc.py", "medasr_service/engines/export.py"}
-    users = _users_of("torch", "transformers")
-    assert "medasr_service/engines/torch_ctc.py" in users
-    assert users <= engines
+    users = _users_of("torch", "transformers", "onnx")
+    assert users == {"medasr_service/engines/torch_ctc.py"} | EXPORTER
 
 
 def test_the_exporter_is_a_program_of_its_own() -> None:
-    """It brings torch along: nobody may import it."""
-    assert not [f.name for f in PRODUCT for n in _imports(f) if n.startswith("medasr_service.engines.export")]
+    """It brings torch along: nobody else may import it, or a part of it."""
+    modules = tuple(name.removesuffix(".py").replace("/", ".") for name in EXPORTER)
+    others = [f for f in PRODUCT if f.relative_to(ROOT).as_posix() not in EXPORTER]
+    assert not [f.name for f in others for name in _imports(f) if name.startswith(modules)]
 
 
 def test_the_web_framework_stays_in_the_api_and_the_service() -> None:
