@@ -98,7 +98,7 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> N
         ("MAX_BATCH_SIZE", "0", "greater than or equal to 1"),
         ("MAX_CONCURRENT_REQUESTS", "0", "greater than or equal to 1"),
         ("FORMATTING", "html", "'dictation' or 'raw'"),
-        ("PRECISION", "fp16", "'fp32'"),
+        ("PRECISION", "fp16", "overflow in fp16"),
         ("NORMALIZE", "perhaps", "boolean"),
     ],
 )
