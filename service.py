@@ -26,6 +26,7 @@ from medasr_service.api.refusals import error_response
 from medasr_service.api.served import Served
 from medasr_service.api.uploads import BodyLimit
 from medasr_service.checkpoint import DEMO_NOTICE
+from medasr_service.confidence import Confidence
 from medasr_service.ctc import Vocabulary
 from medasr_service.errors import MedASRError, ModelUnavailable, NotReady
 from medasr_service.geometry import Emission, Waveform
@@ -113,6 +114,7 @@ class MedASR:
             uploads.try_spool(SETTINGS)
             found = checkpoint.resolve(SETTINGS)
             language_model.load(found, Vocabulary.load(found.folder), SETTINGS)
+            Confidence.load(found.folder)
             engines.prepare(found, SETTINGS)
         except OSError as error:
             folder = SETTINGS.spool_dir or "the system's temporary folder"
@@ -131,7 +133,8 @@ class MedASR:
         found = checkpoint.resolve(SETTINGS)
         vocabulary = Vocabulary.load(found.folder)
         beam = language_model.load(found, vocabulary, SETTINGS)
-        transcriber = Transcriber(self._infer, vocabulary, found.geometry, SETTINGS, beam)
+        confidence = Confidence.load(found.folder)
+        transcriber = Transcriber(self._infer, vocabulary, found.geometry, SETTINGS, beam, confidence)
         self._served = Served(found, transcriber, SETTINGS.max_concurrent_requests)
         app.state.served = self._served
 

@@ -53,6 +53,7 @@ class Settings(BaseSettings):
     chunks_in_flight: int = Field(2, ge=1)
     max_batch_size: int = Field(16, ge=1)
     formatting: Literal["dictation", "raw"] = "dictation"
+    low_confidence: float = Field(0.7, ge=0, le=1)
     decoding: Literal["greedy", "lm"] = "greedy"
     lm: str = Field("auto", min_length=1)
     lm_weight: float = Field(0.5, ge=0, le=10)

@@ -19,6 +19,7 @@ from medasr_service import audio, boundaries, chunking, ctc, dictation, segments
 from medasr_service.audio import AudioInfo
 from medasr_service.boundaries import Levels
 from medasr_service.chunking import Chunk, Stitcher
+from medasr_service.confidence import AS_IT_IS, Confidence
 from medasr_service.ctc import Vocabulary
 from medasr_service.errors import InvalidRequest
 from medasr_service.geometry import Emission, FrameGeometry, Waveform
@@ -49,7 +50,8 @@ class Options:
 
 
 class Transcriber:
-    """Holds what does not change from recording to recording. ``beam``: decodes with a language model."""
+    """Holds what does not change from recording to recording. ``beam``: decodes with a language model;
+    ``confidence``: what the posterior of a word is worth."""
 
     def __init__(
         self,
@@ -58,8 +60,10 @@ class Transcriber:
         geometry: FrameGeometry,
         settings: Settings,
         beam: "BeamDecoder | None" = None,
+        confidence: Confidence = AS_IT_IS,
     ) -> None:
         self._infer = infer
+        self._confidence = confidence
         self._beam = beam
         self._vocabulary = vocabulary
         self._geometry = geometry
@@ -115,7 +119,9 @@ class Transcriber:
 
         ``on_window`` hears, after each window, how many seconds of the recording the model has heard.
         """
-        decoder = _Decoder(self._vocabulary, self._geometry, info, options, self._search(options))
+        decoder = _Decoder(
+            self._vocabulary, self._geometry, info, options, self._search(options), self._confidence
+        )
         blocks = audio.stream(
             file,
             gain=self.gain(info),
@@ -210,7 +216,9 @@ class _Decoder:
         info: AudioInfo,
         options: Options,
         search: "Search | None",
+        confidence: Confidence,
     ) -> None:
+        self._confidence = confidence
         self._search = search
         self._found: list[Token] = []  # by the search, since the last segment's end
         self._vocabulary = vocabulary
@@ -267,7 +275,12 @@ class _Decoder:
             words = tuple(replace(word, written=text) for word, text in zip(words, raw, strict=True))
         before, self._before = self._before, words[-1]
         words = tuple(
-            replace(word, start=min(word.start, self._latest_s), end=min(word.end, self._duration))
+            replace(
+                word,
+                start=min(word.start, self._latest_s),
+                end=min(word.end, self._duration),
+                probability=self._confidence.probability(word.probability),
+            )
             for word in boundaries.refine(words, self._levels, before=before, after=after)
         )
         tokens = [token for word in words for token in word.tokens]

@@ -22,7 +22,8 @@ class Token:
 class Word:
     """A word exactly as the model wrote it; ``start`` and ``end`` in seconds, ``start < end``.
 
-    ``probability`` is that of its least certain piece: a word is as sure as its weakest part. ``written`` is
+    ``probability`` is that of its least certain piece, for a word is as sure as its weakest part; as measured
+    on recordings whose text is known, where the checkpoint has been. ``written`` is
     its share of the text of its segment, with the white space before it ("." for "{period}"); of words that
     were written as one, such as "[EXAM" and "TYPE]", all of it is with the first. Joined, the shares of all
     words are the text.

@@ -23,6 +23,7 @@ from medasr_service import checkpoint, language_model
 from medasr_service.api.app import create_app
 from medasr_service.api.served import Served
 from medasr_service.checkpoint import DEMO_FOLDER, Checkpoint
+from medasr_service.confidence import Confidence
 from medasr_service.ctc import Vocabulary
 from medasr_service.engines.torch_ctc import TorchCTC
 from medasr_service.geometry import Emission, FrameGeometry, Waveform
@@ -86,7 +87,7 @@ def make_transcriber(demo: Checkpoint, engine: TorchCTC) -> Callable[..., Transc
     def make(**settings: Any) -> Transcriber:
         config = Settings(**settings)
         beam = language_model.load(demo, vocabulary, config)
-        return Transcriber(infer, vocabulary, demo.geometry, config, beam)
+        return Transcriber(infer, vocabulary, demo.geometry, config, beam, Confidence.load(demo.folder))
 
     return make
 

@@ -57,6 +57,34 @@ def test_patterns_are_expanded_and_files_written_to_the_folder(tmp_path: Path) -
     assert all("-->" in file.read_text() for file in out.iterdir())
 
 
+def test_annotated_marks_in_brackets_where_there_is_no_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEDASR_LOW_CONFIDENCE", "1")
+    assert cli.main(["transcribe", str(CLIPS[0].path), "--format", "annotated"]) == cli.EXIT_OK
+    assert "[?" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("no_color", "marks"), [("", "\033[4;33m"), ("1", "[?")])
+def test_annotated_has_colours_in_a_terminal_unless_they_are_not_wanted(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, no_color: str, marks: str
+) -> None:
+    monkeypatch.setenv("MEDASR_LOW_CONFIDENCE", "1")
+    monkeypatch.setenv("NO_COLOR", no_color)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert cli.main(["transcribe", str(CLIPS[0].path), "--format", "annotated"]) == cli.EXIT_OK
+    assert marks in capsys.readouterr().out
+
+
+def test_annotated_in_a_folder_is_a_page_that_says_it_is_a_demo(tmp_path: Path) -> None:
+    arguments = ["transcribe", str(CLIPS[0].path), "--format", "annotated", "--output-dir", str(tmp_path)]
+    assert cli.main(arguments) == cli.EXIT_OK
+    page = (tmp_path / f"{CLIPS[0].path.name}.html").read_text()
+    assert "probability 0." in page
+    assert "not for clinical use" in page
+
+
 def test_two_files_of_one_name_are_refused_before_any_work(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

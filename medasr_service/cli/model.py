@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from medasr_service import checkpoint, engines, language_model
 from medasr_service.checkpoint import DEMO_NOTICE
+from medasr_service.confidence import Confidence
 from medasr_service.ctc import Vocabulary
 from medasr_service.geometry import Emission, Waveform
 from medasr_service.settings import Settings
@@ -29,4 +30,5 @@ def load(
     async def infer(waveforms: list[Waveform]) -> list[Emission]:
         return await asyncio.to_thread(engine.infer, waveforms)
 
-    return Transcriber(around(infer), vocabulary, found.geometry, config, beam)
+    confidence = Confidence.load(found.folder)
+    return Transcriber(around(infer), vocabulary, found.geometry, config, beam, confidence)

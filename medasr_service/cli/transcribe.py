@@ -5,6 +5,7 @@ import asyncio
 import glob
 import io
 import json
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -15,7 +16,8 @@ from typing import Any, BinaryIO
 
 from tqdm import tqdm
 
-from medasr_service import formats, output
+from medasr_service import annotated, checkpoint, formats, output
+from medasr_service.checkpoint import DEMO_NOTICE
 from medasr_service.cli import model
 from medasr_service.cli.status import EXIT_OK, EXIT_SOME_FAILED
 from medasr_service.errors import MedASRError, UsageError
@@ -26,6 +28,8 @@ from medasr_service.transcript import Segment, Transcript
 STDIN = "-"
 BAR = "{desc}: {percentage:3.0f}% |{bar}| {n:.0f}/{total:.0f} s of audio, {remaining} left"
 SUFFIXES = {"text": ".txt", "json": ".json", "verbose_json": ".json", "srt": ".srt", "vtt": ".vtt"}
+ANNOTATED = "annotated"
+SUFFIXES[ANNOTATED] = ".html"
 
 
 def add(commands: Any) -> None:
@@ -33,8 +37,11 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "files", nargs="+", metavar="FILE", help="recordings, patterns, or - (standard input)"
     )
-    parser.add_argument("--format", choices=formats.FORMATS, default="text")
-    parser.add_argument("--output-dir", type=Path, help="write FILE.txt (.json, .srt, .vtt) there")
+    parser.add_argument(
+        "--format", choices=(*formats.FORMATS, ANNOTATED), default="text",
+        help="annotated: doubtful words are marked; with --output-dir as a page",
+    )  # fmt: skip
+    parser.add_argument("--output-dir", type=Path, help="write FILE.txt (.json, .srt, .vtt, .html) there")
     parser.add_argument("--jsonl", action="store_true", help="a line of JSON per file, also for failures")
     parser.add_argument("--formatting", choices=("dictation", "raw"), help="default: as set")
     parser.add_argument(
@@ -53,7 +60,7 @@ def run(options: argparse.Namespace, config: Settings) -> int:
     for name in files:
         try:
             transcript = _transcribe(name, transcriber, options, config)
-            _emit(name, transcript, options, outputs.get(name), several=len(files) > 1)
+            _emit(name, transcript, options, config, outputs.get(name), several=len(files) > 1)
         except (MedASRError, OSError) as error:
             failures += 1
             reason = error.message if isinstance(error, MedASRError) else error.strerror or str(error)
@@ -116,14 +123,39 @@ def _outputs(files: Sequence[str], folder: Path, suffix: str) -> dict[str, Path]
 
 
 def _emit(
-    name: str, transcript: Transcript, options: argparse.Namespace, to: Path | None, *, several: bool
+    name: str,
+    transcript: Transcript,
+    options: argparse.Namespace,
+    config: Settings,
+    to: Path | None,
+    *,
+    several: bool,
 ) -> None:
     if options.jsonl:
         print(
             json.dumps({"file": name, **formats.to_verbose_json(transcript, words=True)}, ensure_ascii=False)
         )
-    text = formats.write(transcript, options.format)
     if to:
-        output.write(to, text)
+        output.write(to, _file(name, transcript, options.format, config))
     elif not options.jsonl:
+        text = _shown(transcript, options.format, config)
         print(f"{name}:\n{text}" if several else text, end="" if text.endswith("\n") else "\n")
+
+
+def _file(name: str, transcript: Transcript, chosen: str, config: Settings) -> str:
+    if chosen != ANNOTATED:
+        return formats.write(transcript, chosen)
+    notice = DEMO_NOTICE if checkpoint.resolve(config).demo else ""
+    title = "Standard input" if name == STDIN else Path(name).name
+    return annotated.to_html(transcript, low=config.low_confidence, name=title, notice=notice)
+
+
+def _shown(transcript: Transcript, chosen: str, config: Settings) -> str:
+    if chosen != ANNOTATED:
+        return formats.write(transcript, chosen)
+    return annotated.to_terminal(transcript, low=config.low_confidence, colour=_colour())
+
+
+def _colour() -> bool:
+    """Whether who reads can see colours, and wants them (no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

@@ -21,11 +21,12 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from medasr_service import confidence
 from medasr_service.checkpoint import Checkpoint
 from medasr_service.errors import ModelUnavailable
 from medasr_service.manifest import FORMAT, MAKERS, MANIFEST, MODEL, Manifest, missing_makers, sha256
 
-KEPT = ("config.json", "tokenizer.json", "processor_config.json", "preprocessor_config.json")
+KEPT = ("config.json", "tokenizer.json", "processor_config.json", "preprocessor_config.json", confidence.FILE)
 SOURCES = ("model.safetensors", *KEPT)
 
 MAX_WAIT_S = 1800.0  # for another process's export; google/medasr takes a minute or two

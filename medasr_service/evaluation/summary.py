@@ -125,7 +125,8 @@ def summarise(decoding: str, clips: Sequence[Clip]) -> Summary:
     for each in scores:
         for name, found in each.classes.items():
             classes[name] = classes.get(name, Found()) + found
-    bins = reliability(*_judged(scored))
+    pairs = [judged(result.words, each) for result, each in scored]
+    bins = reliability(*(np.concatenate([pair[i] for pair in pairs] or [np.zeros(0)]) for i in (0, 1)))
     return Summary(
         decoding=decoding,
         clips=len(outcomes),
@@ -181,24 +182,22 @@ def _bootstrap(statistic: Callable[[Floats], Floats], clips: int) -> tuple[float
     return float(low), float(high)
 
 
-def _judged(scored: Sequence[tuple[Result, Score]]) -> tuple[Floats, Floats]:
+def judged(words: Sequence[tuple[str, float]], score: Score) -> tuple[Floats, Floats]:
     """The probability of each word that was written, and 1.0 where it is right.
 
-    A word of several normalised words ("108/58") is right when all of them are; one of none is left out.
+    A word of several normalised words ("108/58") is right when all of them are; one of none is left out. No
+    word is judged where two are glued together in the text.
     """
-    probabilities: list[float] = []
-    right: list[float] = []
-    for result, each in scored:
-        sizes = [len(normalise(text).split()) for text, _ in result.words]
-        if sum(sizes) != len(each.right):  # words that are glued together in the text
-            continue
-        at = 0
-        for (_, probability), size in zip(result.words, sizes, strict=True):
-            if size:
-                probabilities.append(probability)
-                right.append(float(all(each.right[at : at + size])))
-            at += size
-    return np.array(probabilities, np.float64), np.array(right, np.float64)
+    sizes = [len(normalise(text).split()) for text, _ in words]
+    if sum(sizes) != len(score.right):
+        return np.zeros(0), np.zeros(0)
+    starts = np.cumsum([0, *sizes])
+    found = [
+        (probability, all(score.right[start : start + size]))
+        for (_, probability), start, size in zip(words, starts, sizes, strict=False)
+        if size
+    ]
+    return np.array([p for p, _ in found]), np.array([float(right) for _, right in found])
 
 
 def reliability(probabilities: Floats, right: Floats) -> tuple[Bin, ...]:

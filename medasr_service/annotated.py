@@ -1,0 +1,110 @@
+"""A transcript with its doubtful words marked, for a terminal and as a page.
+
+A word is doubtful when its probability is below a threshold. What it wrote is marked; where it wrote nothing
+that can be seen, as ``{new paragraph}`` does, the mark shows what the model said. Without the marks, and what
+they show of that kind, the text is the transcript's.
+"""
+
+import html
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from medasr_service import pages
+from medasr_service.transcript import Transcript, Word
+
+UNDERLINED, PLAIN = "\033[4;33m", "\033[0m"  # in yellow
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A stretch of the text: white space, then what is seen; ``said`` only: nothing is, but it is doubtful.
+
+    ``start`` and ``end`` in seconds; ``probability`` that of the least certain word.
+    """
+
+    space: str
+    text: str
+    said: str
+    start: float
+    end: float
+    probability: float
+    doubtful: bool
+
+
+def parts(words: Sequence[Word], low: float) -> Iterator[Part]:
+    """The text, word by word; the words of a heading, whose share is with the first of them, as one."""
+    at = 0
+    while at < len(words):
+        share = words[at].written
+        size = 1
+        while size < len(share.split()) and at + size < len(words) and not words[at + size].written:
+            size += 1
+        group = words[at : at + size]
+        space = share[: len(share) - len(share.lstrip())]
+        probability = min(word.probability for word in group)
+        doubtful = probability < low
+        said = " ".join(word.text for word in group) if doubtful and not share.strip() else ""
+        yield Part(space, share[len(space) :], said, group[0].start, group[-1].end, probability, doubtful)
+        at += size
+
+
+def to_terminal(transcript: Transcript, *, low: float, colour: bool) -> str:
+    """Doubtful words underlined in yellow, or, without colour, as ``[?word?]``."""
+    before, after = (UNDERLINED, PLAIN) if colour else ("[?", "?]")
+    out = []
+    for part in parts(transcript.words, low):
+        if part.said:
+            out.append(f" {before}{part.said}{after}{part.space}")
+        elif part.doubtful:
+            text = part.text.rstrip()
+            out.append(f"{part.space}{before}{text}{after}{part.text[len(text) :]}")
+        else:
+            out.append(part.space + part.text)
+    return "".join(out) + "\n"
+
+
+_STYLE = """
+.text { white-space: pre-wrap; overflow-wrap: anywhere; font-size: 1.1rem; margin: 1.5rem 0; }
+.text span:hover { background: var(--shade); }
+mark {
+  color: var(--doubt-ink); background: var(--doubt); border-radius: 3px; padding: 0 .15em;
+  text-decoration: underline dashed 1px; text-underline-offset: .2em;
+}
+.said { font-size: .85em; font-style: italic; }
+@media print { mark { border: 1px dashed #000; } }
+"""
+
+
+def to_html(transcript: Transcript, *, low: float, name: str, notice: str = "") -> str:
+    """A page of its own; each word tells its times when pointed at. ``notice`` is about the model."""
+    found = list(parts(transcript.words, low))
+    doubtful = sum(part.doubtful for part in found)
+    about = (
+        f"{_clock(transcript.duration)} of audio, {len(found):,} words, {doubtful:,} of them doubtful:"
+        f" marked, with a probability below {low:g}. Point at a word for its times. Also a word without"
+        " a mark may be wrong: read all of it before you sign."
+    )
+    body = [f"<h1>{html.escape(name)}</h1>"]
+    body += [f"<p><strong>{html.escape(notice)}</strong></p>"] if notice else []
+    body += [
+        f'<p class="dim">{html.escape(about)}</p>',
+        f'<div class="text">{"".join(map(_span, found))}</div>',
+    ]
+    return pages.page(name, "\n".join(body), style=_STYLE)
+
+
+def _span(part: Part) -> str:
+    title = f"{_clock(part.start)} to {_clock(part.end)}, probability {part.probability:.2f}"
+    if part.said:
+        return f' <mark class="said" title="{title}">{html.escape(part.said)}</mark>{part.space}'
+    if not part.text:
+        return part.space
+    tag = "mark" if part.doubtful else "span"
+    return f'{part.space}<{tag} title="{title}">{html.escape(part.text)}</{tag}>'
+
+
+def _clock(seconds: float) -> str:
+    """Hours where there are any, minutes, seconds and tenths."""
+    tenths = round(seconds * 10)
+    hours, minutes = tenths // 36_000, tenths // 600 % 60
+    return (f"{hours}:{minutes:02}" if hours else f"{minutes}") + f":{tenths % 600 / 10:04.1f}"
