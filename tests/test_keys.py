@@ -63,9 +63,7 @@ WRONG: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-@pytest.mark.parametrize(
-    "path", ["/v1/models", "/transcribe", "/metrics", "/docs", "/openapi.json", "/", "/nope"]
-)
+@pytest.mark.parametrize("path", ["/v1/models", "/transcribe", "/metrics", "/docs", "/openapi.json", "/nope"])
 def test_without_a_key_every_route_is_closed(name: str, path: str) -> None:
     answer = guarded().get(path, headers=WRONG[name])
     assert answer.status_code == 401
@@ -87,7 +85,7 @@ def test_probes_need_no_key(path: str) -> None:
 
 
 def test_a_probe_opens_nothing_beside_it() -> None:
-    for path in ("/livez/", "/health/x", "/livez/../v1/models", "/readyz%2f", "//livez"):
+    for path in ("/livez/", "/health/x", "/livez/../v1/models", "/readyz%2f", "http://testserver//livez"):
         assert guarded().get(path).status_code == 401
 
 

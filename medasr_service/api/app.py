@@ -1,13 +1,14 @@
 """The FastAPI application: the routes, and one handler for every error."""
 
 from fastapi import FastAPI, Request, Security
-from fastapi.responses import JSONResponse, RedirectResponse, Response
+from fastapi.responses import JSONResponse, Response
 from fastapi.security import HTTPBearer
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from medasr_service.api import transcriptions
+from medasr_service.api.page import add_panel
 from medasr_service.api.refusals import error_response
 from medasr_service.api.served import Served, served_or_503
 from medasr_service.errors import InvalidRequest, MedASRError
@@ -33,7 +34,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_api_route("/v1/models", _list_models, tags=["models"], dependencies=key)
     app.add_api_route("/v1/models/{model:path}", _retrieve_model, tags=["models"], dependencies=key)
     app.add_api_route("/health", _health, tags=["service"])
-    app.add_api_route("/", _index, include_in_schema=False)
+    add_panel(app)
     app.add_route("/{path:path}", _unknown_route, methods=_METHODS, include_in_schema=False)
     for kind in (MedASRError, HTTPException, Exception):
         app.add_exception_handler(kind, _on_error)
@@ -72,10 +73,6 @@ def _health(request: Request) -> JSONResponse:
         **served.notice,
     }
     return JSONResponse(body, status_code=200 if served.ready else 503)
-
-
-def _index() -> RedirectResponse:
-    return RedirectResponse("docs")
 
 
 async def _unknown_route(request: Request) -> Response:

@@ -19,6 +19,7 @@ from medasr_service.settings import Settings
 SUBPROTOCOL = "openai-insecure-api-key."
 PROBES = frozenset({"/livez", "/readyz", "/healthz", "/health"})
 METRICS = frozenset({"/metrics"})
+PAGE, PAGE_FILES = frozenset({"/"}), ("/panel/",)  # static: it asks for the key
 DOCS = ("/docs", "/redoc", "/openapi.json", "/static-offline-docs/")
 POLICY_VIOLATION = 1008  # the WebSocket's code
 
@@ -59,13 +60,13 @@ def presented_key(scope: Scope) -> str | None:
 
 
 class KeyCheck:
-    """ASGI middleware: 401 without a key, except where a probe asks, or where the settings say so."""
+    """ASGI middleware: 401 without a key, except for the panel's files, where a probe asks, or where the settings say so."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
         self._keys = Keys(settings.keys)
-        self._open = PROBES | (METRICS if settings.public_metrics else frozenset())
-        self._open_below = DOCS if settings.public_docs else ()
+        self._open = PROBES | PAGE | (METRICS if settings.public_metrics else frozenset())
+        self._open_below = (*PAGE_FILES, *(DOCS if settings.public_docs else ()))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan" or self._is_open(scope) or self._keys.accepts(presented_key(scope)):

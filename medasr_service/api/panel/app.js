@@ -1,0 +1,18 @@
+/** The panel. Each module shows its part of the state, and wires its own controls. */
+import "./settings.js";
+import "./dictation.js";
+import "./files.js";
+import "./recordings.js";
+import "./editor.js"; // before the card, which asks whether it is open
+import "./card.js";
+import "./saving.js";
+import { $, onClick, showProblem } from "./page.js";
+import { lookAtService } from "./service.js";
+import { changed } from "./state.js";
+
+onClick("problem-close", () => {
+  showProblem("");
+  $("record").focus();
+});
+changed();
+lookAtService();

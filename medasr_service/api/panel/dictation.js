@@ -1,0 +1,251 @@
+/** Dictation: the microphone, the live session, and the button that starts and stops both. */
+import { LiveSession } from "./live.js";
+import { $, announce, clock, onClick, setText, showProblem } from "./page.js";
+import { MicrophoneError, RATE, record, wav } from "./recorder.js";
+import { explain, lookAtService, realtimeAddress, serviceText } from "./service.js";
+import { askForKey, listMicrophones, microphone } from "./settings.js";
+import { changed, makeEntry, onChange, select, state } from "./state.js";
+import { summary } from "./transcript.js";
+
+const HOTKEY = "F2";
+const TOUCH = matchMedia("(hover: none) and (pointer: coarse)").matches;
+const IDLE_NOTE = TOUCH ? "Kept awake while you dictate." : `${HOTKEY} starts and stops, wherever you are in the page.`;
+const QUIET_PEAK = 0.01; // below it for QUIET_S, nothing is heard
+const QUIET_S = 4;
+const LOUD_PEAK = 0.99;
+const BEHIND_S = 5;
+const LOST =
+  "The connection to the service was lost. What was transcribed stays, and the recording goes on here: stop when you are done, then transcribe the recording.";
+
+/** One dictation, from the key press that starts it to the last word. */
+class Dictation {
+  constructor() {
+    const name = `Dictation ${new Date().toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" })}`;
+    this.entry = makeEntry({ kind: "dictation", name, state: "recording", audio: null });
+    /** @type {Int16Array[]} */
+    this.blocks = [];
+    this.samples = 0;
+    this.quiet_s = 0;
+    this.unspoken = "";
+    /** @type {LiveSession|null} */
+    this.session = null;
+    /** @type {import("./recorder.js").Recorder|null} */
+    this.recorder = null;
+    this.live = false;
+  }
+
+  get seconds() {
+    return this.samples / RATE;
+  }
+
+  /** The microphone first: while the browser asks whether it may be used, no session waits. @throws {Error} */
+  async start() {
+    this.recorder = await record({
+      device: microphone(),
+      onBlock: (samples, peak) => this.take(samples, peak),
+      onEnd: () => this.unplugged(),
+    });
+    this.session = new LiveSession({ url: realtimeAddress(), key: state.key }, this);
+    try {
+      await this.session.ready();
+    } catch (error) {
+      await this.recorder.stop();
+      throw error;
+    }
+    for (const block of this.blocks) this.session.append(block); // spoken while the service answered
+    this.live = true;
+  }
+
+  /** @param {Int16Array} samples @param {number} peak */
+  take(samples, peak) {
+    this.blocks.push(samples);
+    this.samples += samples.length;
+    if (this.live) this.session?.append(samples);
+    this.quiet_s = peak < QUIET_PEAK ? this.quiet_s + samples.length / RATE : 0;
+    showLevel(peak, this.seconds);
+    setText($("microphone-note"), this.note());
+  }
+
+  note() {
+    if (this.live && this.session?.lost) return "The connection is lost. The recording goes on.";
+    if (this.quiet_s > QUIET_S) return "Nothing is heard: is this the right microphone, and is it on?";
+    const behind_s = this.session?.behind_s ?? 0;
+    if (behind_s > BEHIND_S) return `The connection is slow: ${Math.round(behind_s)} s wait to be sent.`;
+    return TOUCH ? "Recording." : `Recording. ${HOTKEY} stops.`;
+  }
+
+  unplugged() {
+    showProblem("The microphone has gone. What was said until then is here.");
+    stop();
+  }
+
+  async stop() {
+    const { entry } = this;
+    entry.state = "finishing";
+    changed();
+    await this.recorder?.stop();
+    entry.duration = this.seconds;
+    entry.audio = wav(this.blocks);
+    const finished = await this.session?.finish();
+    entry.state = finished ? "done" : "incomplete";
+    entry.message ||= finished ? "" : "The end was not transcribed.";
+    entry.about = { model: state.model, ...(state.notice ? { notice: state.notice } : {}) };
+  }
+
+  /** @param {string} item */
+  segment(item) {
+    let segment = this.entry.segments.find(({ id }) => id === item);
+    if (!segment) this.entry.segments.push((segment = { id: item, text: "", raw: "", words: [], start: null }));
+    return segment;
+  }
+
+  /** @param {string} item @param {Record<string, any>} event */
+  onDelta(item, event) {
+    const segment = this.segment(item);
+    spell(segment, segment.text + event.delta, [...segment.words, ...(event.words ?? [])]);
+    this.unspoken += event.delta;
+    if (/[.?!]\s*$/.test(this.unspoken)) {
+      announce(this.unspoken.trim());
+      this.unspoken = "";
+    }
+    grown();
+  }
+
+  /** The service's last word on a turn. @param {string} item @param {Record<string, any>} event */
+  onCompleted(item, event) {
+    const segment = this.segment(item);
+    spell(segment, event.transcript, event.words ?? segment.words);
+    grown();
+  }
+
+  /** @param {string} item @param {string} message */
+  onFailed(item, message) {
+    this.segment(item).error = message;
+    this.entry.message = `A part could not be transcribed: ${message}`;
+    grown();
+  }
+
+  /** @param {string} message */
+  onError(message) {
+    showProblem(message);
+  }
+
+  /** @param {string} reason */
+  onLost(reason) {
+    const why = reason ? ` (${reason})` : "";
+    this.entry.message = `The connection to the service was lost${why}. What had been transcribed is below; the rest is in the recording.`;
+    showProblem(LOST);
+    lookAtService();
+  }
+}
+
+/** @param {import("./transcript.js").Segment} segment @param {string} text @param {import("./transcript.js").Word[]} words */
+function spell(segment, text, words) {
+  const raw = words.length ? words.map(({ word }) => word).join(" ") : text;
+  Object.assign(segment, { text, raw, words, start: words[0]?.start ?? null });
+}
+
+/** @type {Dictation|null} */
+let current = null;
+
+async function start() {
+  if (state.dictation !== "off") return;
+  if (state.service !== "ready") return showProblem(`${serviceText()}. Dictation can start when it is ready.`);
+  showProblem("");
+  $("audio").pause();
+  state.dictation = "starting";
+  changed();
+  try {
+    const dictation = new Dictation();
+    await dictation.start();
+    begin(dictation);
+  } catch (error) {
+    state.dictation = "off";
+    changed();
+    await refused(/** @type {Error} */ (error));
+  }
+}
+
+/** @param {Dictation} dictation */
+function begin(dictation) {
+  current = dictation;
+  state.dictation = "on";
+  state.entries.unshift(dictation.entry);
+  select(dictation.entry);
+  announce("Recording.");
+  keepAwake();
+  listMicrophones();
+}
+
+/** @param {Error} error */
+async function refused(error) {
+  showLevel(0, 0);
+  setText($("microphone-note"), IDLE_NOTE);
+  if (error instanceof MicrophoneError) return showProblem(error.message);
+  const { status, message } = await explain();
+  if (status === 401) return askForKey(message);
+  showProblem(`Dictation could not start: ${message || error.message}`);
+  if (status !== 200) lookAtService();
+}
+
+async function stop() {
+  const dictation = current;
+  if (!dictation || state.dictation !== "on") return;
+  const { entry } = dictation;
+  state.dictation = "finishing";
+  await dictation.stop();
+  current = null;
+  state.dictation = "off";
+  awake?.release().catch(() => {});
+  showLevel(0, entry.duration);
+  setText($("microphone-note"), IDLE_NOTE);
+  changed();
+  announce(entry.state === "done" ? `Stopped: ${summary(entry, state.threshold)}.` : `Stopped. ${entry.message}`);
+}
+
+const toggle = () => (state.dictation === "on" ? stop() : start());
+
+/** @type {WakeLockSentinel|null} */
+let awake = null;
+
+/** A phone must not fall asleep while one dictates. */
+async function keepAwake() {
+  awake = (await navigator.wakeLock?.request("screen").catch(() => null)) ?? null;
+}
+
+const caret = () => $("transcript").querySelector(".caret");
+
+/** Keeps the end of a growing text in sight, unless the user has scrolled away from it. */
+function grown() {
+  const before = caret()?.getBoundingClientRect();
+  const inSight = before && before.bottom > 0 && before.top < window.innerHeight;
+  changed();
+  if (inSight) caret()?.scrollIntoView({ block: "nearest" });
+}
+
+/** @param {number} peak of full scale @param {number} seconds */
+function showLevel(peak, seconds) {
+  const decibels = 20 * Math.log10(Math.max(peak, 1e-4));
+  $("level").style.transform = `scaleX(${Math.max(0, 1 + decibels / 60).toFixed(3)})`;
+  $("level").dataset.loud = String(peak > LOUD_PEAK);
+  setText($("clock"), clock(seconds));
+}
+
+function label() {
+  if (state.dictation === "off") return state.service === "ready" ? "Start dictation" : "Waiting for the service";
+  return { starting: "Starting …", on: "Stop", finishing: "Finishing …" }[state.dictation];
+}
+
+onChange(() => {
+  const { dictation, service } = state;
+  $("record").dataset.on = String(dictation === "on");
+  $("record").ariaDisabled = String(dictation === "starting" || dictation === "finishing" || (dictation === "off" && service !== "ready"));
+  setText($("record-label"), label());
+});
+setText($("microphone-note"), IDLE_NOTE);
+onClick("record", toggle);
+document.addEventListener("keydown", (event) => {
+  if (event.key !== HOTKEY || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  if (!event.repeat && !$("settings").open) toggle();
+});

@@ -1,0 +1,153 @@
+/** A dictation over OpenAI's Realtime API: PCM goes in, text comes out while one speaks. */
+import { RATE } from "./recorder.js";
+
+/** None: the user says where the dictation ends, and what answers the last commit is then beyond doubt. */
+const TURN_DETECTION = null;
+const OPEN_S = 15;
+const FINISH_S = 60;
+
+/**
+ * @typedef {object} Listener
+ * @property {(item: string, event: Record<string, any>) => void} onDelta
+ * @property {(item: string, event: Record<string, any>) => void} onCompleted
+ * @property {(item: string, message: string) => void} onFailed
+ * @property {(message: string) => void} onError the session goes on
+ * @property {(message: string) => void} onLost it does not
+ */
+
+export class LiveSession {
+  /**
+   * @param {{url: URL, key: string}} service
+   * @param {Listener} listener
+   */
+  constructor({ url, key }, listener) {
+    this.listener = listener;
+    /** @type {Set<string>} */
+    this.open = new Set(); // turns with text, or committed, that are not completed
+    this.finishing = false;
+    this.committed = false;
+    this.lost = false;
+    /** @type {(finished: boolean) => void} */
+    this.finished = () => {};
+    /** @type {(error: Error|null) => void} */
+    this.opened = () => {};
+    this.lastError = "";
+    const protocols = key ? ["realtime", `openai-insecure-api-key.${key}`] : ["realtime"];
+    this.socket = new WebSocket(url, protocols);
+    this.socket.onmessage = ({ data }) => this.receive(JSON.parse(data));
+    this.socket.onclose = ({ reason }) => this.closed(reason);
+  }
+
+  /** Resolves when the service listens; rejects with words for the user. @returns {Promise<void>} */
+  ready() {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => this.opened(new Error("The service does not answer.")), OPEN_S * 1000);
+      this.opened = (error) => {
+        clearTimeout(timer);
+        this.opened = () => {};
+        if (error) {
+          this.abandon();
+          reject(error);
+        } else resolve();
+      };
+    });
+  }
+
+  /** @param {Record<string, unknown>} event */
+  send(event) {
+    if (this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(event));
+  }
+
+  /** @param {Int16Array} samples */
+  append(samples) {
+    this.send({ type: "input_audio_buffer.append", audio: base64(samples) });
+  }
+
+  /** Seconds of audio that wait to be sent. */
+  get behind_s() {
+    return (this.socket.bufferedAmount * 3) / 4 / 2 / RATE;
+  }
+
+  /** The end: resolves with whether everything that was said has been answered. @returns {Promise<boolean>} */
+  async finish() {
+    if (this.lost) return false;
+    const done = new Promise((/** @type {(finished: boolean) => void} */ resolve) => (this.finished = resolve));
+    const timer = setTimeout(() => this.finished(false), FINISH_S * 1000);
+    this.send({ type: "input_audio_buffer.commit", event_id: "finish" });
+    this.finishing = true;
+    const finished = await done;
+    clearTimeout(timer);
+    this.abandon();
+    return finished;
+  }
+
+  /** Nobody listens any more. */
+  abandon() {
+    this.lost = true;
+    this.socket.close();
+  }
+
+  /** @param {Record<string, any>} event */
+  receive(event) {
+    const item = event.item_id;
+    switch (event.type) {
+      case "session.created":
+        return this.configure();
+      case "session.updated":
+        return this.opened(null);
+      case "input_audio_buffer.committed":
+        this.open.add(item);
+        if (this.finishing) this.committed = true;
+        return;
+      case "conversation.item.input_audio_transcription.delta":
+        this.open.add(item);
+        return this.listener.onDelta(item, event);
+      case "conversation.item.input_audio_transcription.completed":
+        this.listener.onCompleted(item, event);
+        return this.settle(item);
+      case "conversation.item.input_audio_transcription.failed":
+        this.listener.onFailed(item, event.error?.message ?? "This part could not be transcribed.");
+        return this.settle(item);
+      case "error":
+        return this.refused(event.error ?? {});
+    }
+  }
+
+  configure() {
+    const input = { format: { type: "audio/pcm", rate: RATE }, turn_detection: TURN_DETECTION };
+    this.send({ type: "session.update", session: { type: "transcription", audio: { input } } });
+  }
+
+  /** @param {string} item */
+  settle(item) {
+    this.open.delete(item);
+    if (this.finishing && this.committed && !this.open.size) this.finished(true);
+  }
+
+  /** @param {{message?: string, event_id?: string|null, code?: string|null}} error */
+  refused(error) {
+    this.lastError = error.message ?? "The service refused.";
+    if (error.event_id === "finish") {
+      this.committed = true; // nothing was left to commit
+      if (!this.open.size) this.finished(true);
+    } else {
+      this.listener.onError(this.lastError);
+    }
+  }
+
+  /** @param {string} reason */
+  closed(reason) {
+    const why = reason || this.lastError;
+    this.opened(new Error(why || "The service takes no dictation now."));
+    if (!this.lost) {
+      this.lost = true;
+      this.listener.onLost(why);
+    }
+    this.finished(false);
+  }
+}
+
+/** @param {Int16Array} samples little-endian, as every machine with a browser is */
+function base64(samples) {
+  return btoa(String.fromCharCode(...new Uint8Array(samples.buffer, samples.byteOffset, samples.byteLength)));
+}

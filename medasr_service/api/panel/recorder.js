@@ -1,0 +1,93 @@
+/** The microphone: from the browser's permission to blocks of 16-bit PCM, and the recording as a WAV file. */
+
+export const RATE = 16_000;
+
+/** What went wrong, in words for the user. */
+export class MicrophoneError extends Error {}
+
+/** @type {Record<string, string>} */
+const REASONS = {
+  NotAllowedError:
+    "The browser does not let this page use the microphone. Allow it in the browser's site settings (the symbol beside the address), then start again.",
+  NotFoundError: "No microphone was found. Connect one, then start again. Files can be transcribed without.",
+  NotReadableError: "The microphone cannot be used: another program may hold it. Close that program, then start again.",
+  OverconstrainedError: "The chosen microphone is gone. Choose another one in Settings.",
+};
+const INSECURE =
+  "Browsers give the microphone only to pages served over https, or from this very computer. Ask who runs the service for an https address. Files can be transcribed here.";
+
+/** @param {string} device an id, or "" for the default @returns {Promise<MediaStream>} */
+async function open(device) {
+  if (!navigator.mediaDevices) throw new MicrophoneError(INSECURE);
+  /** As it sounds: the service itself brings up a quiet microphone. @type {MediaTrackConstraints} */
+  const audio = { channelCount: 1, echoCancellation: false, noiseSuppression: false, autoGainControl: false };
+  if (device) audio.deviceId = { exact: device };
+  try {
+    return await navigator.mediaDevices.getUserMedia({ audio });
+  } catch (error) {
+    const name = /** @type {DOMException} */ (error).name;
+    throw new MicrophoneError(REASONS[name] ?? `The microphone cannot be used (${name}).`);
+  }
+}
+
+/**
+ * @typedef {object} Recorder
+ * @property {() => Promise<void>} stop resolves behind the last block
+ */
+
+/**
+ * Starts recording. `onBlock` gets each tenth of a second; `onEnd` is told when the microphone goes away.
+ * @param {{device: string, onBlock: (samples: Int16Array, peak: number) => void, onEnd: () => void}} options
+ * @returns {Promise<Recorder>}
+ * @throws {MicrophoneError}
+ */
+export async function record({ device, onBlock, onEnd }) {
+  const stream = await open(device);
+  const context = new AudioContext();
+  const close = async () => {
+    for (const track of stream.getTracks()) track.stop();
+    if (context.state !== "closed") await context.close();
+  };
+  try {
+    await context.audioWorklet.addModule(new URL("capture.js", import.meta.url).href);
+    await context.resume();
+    const capture = new AudioWorkletNode(context, "capture", { numberOfOutputs: 1, channelCount: 1, channelCountMode: "explicit" });
+    /** @type {() => void} */
+    let ended = () => {};
+    const end = new Promise((resolve) => (ended = () => resolve(undefined)));
+    capture.port.onmessage = ({ data }) => (data.end ? ended() : onBlock(data.samples, data.peak));
+    context.createMediaStreamSource(stream).connect(capture).connect(context.destination); // it gives silence
+    stream.getAudioTracks()[0].addEventListener("ended", onEnd);
+    return {
+      async stop() {
+        capture.port.postMessage("stop");
+        await end;
+        await close();
+      },
+    };
+  } catch (error) {
+    await close();
+    throw new MicrophoneError(`The microphone cannot be used (${/** @type {Error} */ (error).name}).`);
+  }
+}
+
+/** A WAV file of 16-bit mono PCM. @param {Int16Array[]} blocks @returns {Blob} */
+export function wav(blocks) {
+  const bytes = blocks.reduce((sum, block) => sum + block.byteLength, 0);
+  const header = new DataView(new ArrayBuffer(44));
+  const text = (/** @type {number} */ at, /** @type {string} */ ascii) =>
+    [...ascii].forEach((c, i) => header.setUint8(at + i, c.charCodeAt(0)));
+  text(0, "RIFF");
+  header.setUint32(4, 36 + bytes, true);
+  text(8, "WAVEfmt ");
+  header.setUint32(16, 16, true);
+  header.setUint16(20, 1, true); // PCM
+  header.setUint16(22, 1, true); // one channel
+  header.setUint32(24, RATE, true);
+  header.setUint32(28, RATE * 2, true);
+  header.setUint16(32, 2, true);
+  header.setUint16(34, 16, true);
+  text(36, "data");
+  header.setUint32(40, bytes, true);
+  return new Blob([header, .../** @type {BlobPart[]} */ (blocks)], { type: "audio/wav" });
+}

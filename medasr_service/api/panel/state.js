@@ -1,0 +1,69 @@
+/** The state of the page, and nothing of it elsewhere: whoever shows a part of it listens to its changes. */
+
+/** @typedef {import("./transcript.js").Entry} Entry @typedef {import("./report.js").View} View */
+
+export const state = {
+  /** @type {"unknown"|"starting"|"ready"|"lost"} */
+  service: "unknown",
+  model: "",
+  notice: "",
+  key: "",
+  /** @type {Entry[]} newest first */
+  entries: [],
+  /** @type {Entry|null} */
+  selected: null,
+  /** @type {View} */
+  view: "report",
+  threshold: 0.8,
+  /** @type {"off"|"starting"|"on"|"finishing"} */
+  dictation: "off",
+};
+
+/** @type {(() => void)[]} */
+const listeners = [];
+
+/** @param {() => void} listener */
+export function onChange(listener) {
+  listeners.push(listener);
+}
+
+export function changed() {
+  for (const listener of listeners) listener();
+}
+
+let lastId = 0;
+
+/** @param {Pick<Entry, "kind"|"name"|"state"|"audio">} given @returns {Entry} */
+export function makeEntry(given) {
+  return {
+    id: ++lastId,
+    created: new Date(),
+    progress: null,
+    message: "",
+    duration: 0,
+    segments: [],
+    edited: null,
+    setAside: null,
+    saved: false,
+    about: {},
+    ...given,
+  };
+}
+
+/** @param {Entry} entry */
+export const isActive = (entry) => ["waiting", "uploading", "working", "recording", "finishing"].includes(entry.state);
+
+/** @param {Entry|null} entry */
+export function select(entry) {
+  if (entry !== state.selected) state.view = "report";
+  state.selected = entry;
+  changed();
+}
+
+/** The next one is shown, where there is one. @param {Entry} entry */
+export function drop(entry) {
+  const at = state.entries.indexOf(entry);
+  state.entries.splice(at, 1);
+  if (entry === state.selected) select(state.entries[at] ?? state.entries[at - 1] ?? null);
+  else changed();
+}

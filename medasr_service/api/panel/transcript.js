@@ -1,0 +1,237 @@
+/**
+ * A transcript in the page: what the model wrote, what the user made of it, and both as files.
+ * Pure functions. The model's text is never altered: edits are kept beside it.
+ *
+ * @typedef {object} Word a word as the service sends it
+ * @property {string} word in the model's own notation, "{period}"
+ * @property {string} [written] its share of the formatted text, "."
+ * @property {number} start seconds
+ * @property {number} end seconds
+ * @property {number} probability
+ *
+ * @typedef {object} Segment a run of words; of a dictation, a turn
+ * @property {string} id
+ * @property {string} text
+ * @property {string} raw
+ * @property {Word[]} words
+ * @property {number|null} start seconds; of its first word, be it a mark
+ * @property {string} [error] why it has no text
+ *
+ * @typedef {object} Entry one recording with its transcript
+ * @property {number} id
+ * @property {"dictation"|"file"} kind
+ * @property {string} name
+ * @property {Date} created
+ * @property {"waiting"|"uploading"|"working"|"recording"|"finishing"|"done"|"incomplete"|"failed"} state
+ * @property {number|null} progress 0 to 1, null where it is not known
+ * @property {string} message why it failed
+ * @property {number} duration seconds
+ * @property {Segment[]} segments
+ * @property {string|null} edited the user's text, in place of the model's
+ * @property {string|null} setAside edits that were taken back
+ * @property {Blob|null} audio
+ * @property {boolean} saved whether the user has taken the text out of the page
+ * @property {Record<string, unknown>} about model, notice
+ *
+ * @typedef {object} Piece a stretch of text that belongs together, with the audio it comes from
+ * @property {string} text with the white space before it
+ * @property {number|null} start seconds; null where the service gave no times
+ * @property {number|null} end
+ * @property {number} probability of the least certain word in it
+ * @property {number} segment
+ *
+ * @typedef {object} Run a piece of the shown text
+ * @property {"space"|"same"|"added"|"removed"} kind
+ * @property {string} text
+ * @property {Piece|null} piece null where the user wrote it
+ */
+import { differences } from "./differences.js";
+
+/** What the model wrote, formatted. @param {Entry} entry */
+export function original(entry) {
+  return entry.segments.map((segment) => segment.text).join("");
+}
+
+/** What the model wrote, letter by letter. @param {Entry} entry */
+export function raw(entry) {
+  return entry.segments.map((segment) => segment.raw.trim()).filter(Boolean).join(" ");
+}
+
+/** What stands in the report now. @param {Entry} entry */
+export function report(entry) {
+  return entry.edited ?? original(entry);
+}
+
+/**
+ * The pieces of one segment. Words that were written as one ("[EXAM" "TYPE]") are one piece. Where the words
+ * do not spell the text, the text wins, without times.
+ * @param {Entry} entry
+ * @param {number} index
+ * @param {"report"|"raw"} view
+ * @returns {Piece[]}
+ */
+export function pieces(entry, index, view) {
+  const segment = entry.segments[index];
+  const text = view === "raw" ? segment.raw.trim() : segment.text;
+  const share = (/** @type {Word} */ word, /** @type {number} */ i) =>
+    view === "raw" ? (i ? " " : "") + word.word : (word.written ?? "");
+  const before = view === "raw" ? (index && text ? " " : "") : "";
+  /** @type {Piece[]} */
+  let found = [];
+  segment.words.forEach((word, i) => {
+    const last = found.at(-1);
+    const written = share(word, i);
+    if (written || !last) {
+      found.push({ text: written, start: word.start, end: word.end, probability: word.probability, segment: index });
+    } else {
+      last.end = word.end;
+      last.probability = Math.min(last.probability, word.probability);
+    }
+  });
+  if (found.map((piece) => piece.text).join("") !== text) {
+    found = [{ text, start: null, end: null, probability: 1, segment: index }];
+  }
+  if (found.length) found[0].text = before + found[0].text;
+  return found;
+}
+
+/** @param {Piece} piece @returns {Run[]} */
+function plainRuns(piece) {
+  const text = piece.text.trimStart();
+  const space = piece.text.slice(0, piece.text.length - text.length);
+  /** @type {Run[]} */
+  const runs = [{ kind: "space", text: space, piece: null }, { kind: "same", text, piece }];
+  return runs.filter((run) => run.text);
+}
+
+/**
+ * The shown text of one segment.
+ * @param {Entry} entry @param {number} index @param {"report"|"raw"} view
+ */
+export function segmentRuns(entry, index, view) {
+  return pieces(entry, index, view).flatMap(plainRuns);
+}
+
+/** The report with the user's edits marked, against what the model wrote. @param {Entry} entry @returns {Run[]} */
+export function editedRuns(entry) {
+  const all = entry.segments.flatMap((_, i) => pieces(entry, i, "report"));
+  const before = all.flatMap((piece) => tokens(piece.text).map((text) => ({ text, piece })));
+  const after = tokens(report(entry));
+  /** @type {Run[]} */
+  const runs = [];
+  const put = (/** @type {Run["kind"]} */ kind, /** @type {string} */ text, /** @type {Piece|null} */ piece) => {
+    const space = !text.trim();
+    if (space && kind === "removed") return;
+    const last = runs.at(-1);
+    const shown = space ? "space" : kind;
+    if (last && last.kind === shown && last.piece === piece) last.text += text;
+    else runs.push({ kind: shown, text, piece: space ? null : piece });
+  };
+  for (const step of differences(before.map((token) => token.text), after)) {
+    if (step.kind === "added") put("added", after[step.at], null);
+    else put(step.kind, before[step.at].text, before[step.at].piece);
+  }
+  return runs;
+}
+
+/** The text as it stands in the report, in runs. @param {Entry} entry @returns {Run[]} */
+function shownRuns(entry) {
+  return entry.edited === null ? entry.segments.flatMap((_, i) => segmentRuns(entry, i, "report")) : editedRuns(entry);
+}
+
+/** "48 words, 3 to check". @param {Entry} entry @param {number} threshold */
+export function summary(entry, threshold) {
+  const words = report(entry).match(/[\p{L}\p{N}]+(?:\S*[\p{L}\p{N}])?/gu)?.length ?? 0;
+  const doubtful = (/** @type {Run} */ { kind, piece }) => kind === "same" && piece !== null && piece.probability < threshold;
+  const doubts = new Set(shownRuns(entry).filter(doubtful).map((run) => run.piece)).size;
+  return `${words} ${words === 1 ? "word" : "words"}${doubts ? `, ${doubts} to check` : ""}`;
+}
+
+/** Words, single marks, and the white space between them. @param {string} text @returns {string[]} */
+function tokens(text) {
+  return text.match(/\s+|[\p{L}\p{N}]+|[^\s\p{L}\p{N}]/gu) ?? [];
+}
+
+const PAUSE_S = 0.6; // where the service ends a segment, a subtitle ends: the same rules
+const LONG_S = 10;
+const SHORT_PAUSE_S = 0.2;
+const MAX_S = 30;
+
+/** @param {Entry} entry @returns {{start: number, end: number, text: string}[]} */
+export function cues(entry) {
+  /** @type {{start: number, end: number, text: string, segment: number}[]} */
+  const found = [];
+  for (const { kind, text, piece } of shownRuns(entry)) {
+    if (kind === "removed") continue;
+    const last = found.at(-1);
+    if (piece === null || piece.start === null || piece.end === null) {
+      if (last) last.text += text;
+      else if (text.trim()) found.push({ start: 0, end: 0.1, text, segment: -1 });
+    } else if (last && (last.segment < 0 || !cutBefore(last, piece))) {
+      last.text += text;
+      last.end = piece.end;
+      last.segment = piece.segment;
+    } else {
+      const opens = last?.segment !== piece.segment;
+      const start = (opens ? entry.segments[piece.segment].start : null) ?? piece.start;
+      found.push({ start, end: piece.end, text, segment: piece.segment });
+    }
+  }
+  return found
+    .map(({ start, end, text }) => ({ start, end, text: text.split("\n").map((line) => line.trim()).filter(Boolean).join("\n") }))
+    .filter((cue) => cue.text);
+}
+
+/** @param {{start: number, end: number, segment: number}} cue @param {Piece} piece */
+function cutBefore(cue, piece) {
+  if (cue.segment !== piece.segment) return true;
+  const length = cue.end - cue.start;
+  const pause = length < LONG_S ? PAUSE_S : length < MAX_S ? SHORT_PAUSE_S : -Infinity;
+  return /** @type {number} */ (piece.start) - cue.end >= pause;
+}
+
+/** @param {number} seconds @param {string} decimal */
+function timestamp(seconds, decimal) {
+  const ms = Math.round(seconds * 1000);
+  const two = (/** @type {number} */ n) => String(Math.floor(n)).padStart(2, "0");
+  return `${two(ms / 3_600_000)}:${two((ms / 60_000) % 60)}:${two((ms / 1000) % 60)}${decimal}${String(ms % 1000).padStart(3, "0")}`;
+}
+
+/** @param {Entry} entry */
+function srt(entry) {
+  return cues(entry)
+    .map(({ start, end, text }, i) => `${i + 1}\n${timestamp(start, ",")} --> ${timestamp(end, ",")}\n${text.replaceAll("-->", "->")}\n`)
+    .join("\n");
+}
+
+/** @param {Entry} entry */
+function vtt(entry) {
+  const escaped = (/** @type {string} */ text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+  const lines = cues(entry).map(({ start, end, text }) => `${timestamp(start, ".")} --> ${timestamp(end, ".")}\n${escaped(text)}\n`);
+  return "WEBVTT\n\n" + lines.join("\n");
+}
+
+/** The model's words and the user's, apart. @param {Entry} entry */
+function json(entry) {
+  const { name, created, duration, about, edited } = entry;
+  const body = {
+    name,
+    created: created.toISOString(),
+    complete: entry.state === "done",
+    duration,
+    ...about,
+    text: original(entry),
+    raw_text: raw(entry),
+    edited_text: edited,
+    segments: entry.segments.map(({ text, raw: raw_text, words, error }) => ({ text, raw_text, words, error })),
+  };
+  return JSON.stringify(body, null, 2) + "\n";
+}
+
+/** @type {Record<string, {type: string, write: (entry: Entry) => string}>} */
+export const FORMATS = {
+  txt: { type: "text/plain", write: (entry) => report(entry) + "\n" },
+  srt: { type: "application/x-subrip", write: srt },
+  vtt: { type: "text/vtt", write: vtt },
+  json: { type: "application/json", write: json },
+};

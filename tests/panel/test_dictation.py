@@ -1,0 +1,251 @@
+"""Dictation in the panel, in a browser with a microphone that plays a recording."""
+
+import json
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Page, Playwright, Route, expect
+
+from tests.conftest import Service
+from tests.panel.conftest import PHONE, SPOKEN, FakeRealtime, Opener, launch, problem, shot
+
+pytestmark = [pytest.mark.e2e, pytest.mark.browser]
+
+
+def start(page: Page) -> None:
+    page.keyboard.press("F2")
+    page.locator("#record[data-on=true]").wait_for()
+
+
+def stop(page: Page) -> None:
+    page.keyboard.press("F2")
+    page.locator("#record-label", has_text="Start dictation").wait_for()
+
+
+def dictated_s(page: Page, seconds: int) -> None:
+    """Waits until the clock of the dictation shows that much."""
+    expect(page.locator("#clock")).to_have_text(f"0:{seconds:02}", timeout=30_000)
+
+
+def text_of(page: Page) -> str:
+    return page.locator("#transcript").text_content() or ""
+
+
+def test_what_is_sent_is_what_was_said(open_panel: Opener, realtime: FakeRealtime) -> None:
+    page = open_panel(before=realtime.install)
+    start(page)
+    dictated_s(page, 5)
+    level = page.evaluate("new DOMMatrix(document.getElementById('level').style.transform).a")
+    assert 0.2 < level <= 1
+    stop(page)
+    [update, commit] = realtime.events
+    assert update["session"]["audio"]["input"]["format"] == {"type": "audio/pcm", "rate": 16_000}
+    assert commit["type"] == "input_audio_buffer.commit"
+    heard, spoken = realtime.heard, SPOKEN.waveform[: 4 * 16_000]
+    size = 1 << 18
+    match = np.fft.irfft(np.fft.rfft(heard, size) * np.conj(np.fft.rfft(spoken[16_000:], size)))
+    lag = int(match.argmax())
+    said = spoken[16_000:]
+    got = heard[lag : lag + len(said)]
+    assert np.corrcoef(got, said)[0, 1] > 0.99
+
+
+def test_text_grows_while_one_speaks_and_is_never_taken_back(
+    open_panel: Opener, realtime: FakeRealtime
+) -> None:
+    page = open_panel(before=realtime.install)
+    realtime.on_commit = lambda fake: fake.complete("item", "The lungs are clear severe* effusion.")
+    start(page)
+    assert text_of(page) == ""
+    realtime.delta("item", "The lungs")
+    expect(page.locator("#transcript")).to_have_text("The lungs")
+    realtime.delta("item", " are clear")
+    expect(page.locator("#transcript")).to_have_text("The lungs are clear")
+    dictated_s(page, 2)
+    shot(page, "live")
+    stop(page)
+    assert text_of(page) == "The lungs are clear severe effusion."
+    assert page.locator("#transcript .doubt").all_inner_texts() == ["severe"]
+    assert "1 to check" in page.locator("#announcer").inner_text()
+    shot(page, "dictated")
+
+
+def test_turns_join_as_they_come_and_a_failed_one_is_said(open_panel: Opener, realtime: FakeRealtime) -> None:
+    page = open_panel(before=realtime.install)
+    start(page)
+    realtime.complete("one", "Lungs are clear.")
+    realtime.send(f"{realtime.ITEM}.failed", item_id="two", error={"message": "The model cannot be reached."})
+    realtime.complete("three", "\n\nFINDINGS")
+    realtime.complete("four", " No effusion.")
+    expect(page.locator("#transcript")).to_contain_text("No effusion.")
+    assert text_of(page) == (
+        "Lungs are clear. (not transcribed: The model cannot be reached.) \n\nFINDINGS No effusion."
+    )
+    stop(page)
+    assert "The model cannot be reached." in page.locator("#incomplete-text").inner_text()
+
+
+def test_a_connection_lost_in_the_middle_loses_nothing(open_panel: Opener, realtime: FakeRealtime) -> None:
+    page = open_panel(before=realtime.install)
+    start(page)
+    realtime.delta("item", "The lungs are clear")
+    dictated_s(page, 1)
+    assert realtime.socket is not None
+    realtime.socket.close(code=1011, reason="")
+    assert "the recording goes on here" in problem(page)
+    assert text_of(page) == "The lungs are clear"
+    shot(page, "live-lost")
+    dictated_s(page, 10)  # all of the clip
+    stop(page)
+    assert text_of(page) == "The lungs are clear"
+    expect(page.locator(".entry .state")).to_contain_text("Incomplete")
+    page.get_by_role("button", name="Transcribe the recording").click()
+    expect(page.locator(".entry .state").first).to_contain_text("0:1")  # the real service has heard it
+    assert page.locator(".entry").count() == 2
+    assert "No acute" in text_of(page)
+    shot(page, "recovered")
+
+
+def test_a_refused_session_says_why(open_panel: Opener, realtime: FakeRealtime) -> None:
+    def refuse(fake: FakeRealtime) -> None:
+        assert fake.socket is not None
+        fake.send("error", error={"message": "8 dictations are under way, the limit.", "event_id": None})
+        fake.socket.close(code=1013, reason="")
+
+    realtime.on_open = refuse
+    page = open_panel(before=realtime.install)
+    page.keyboard.press("F2")
+    assert "8 dictations are under way, the limit." in problem(page)
+    expect(page.locator("#record-label")).to_have_text("Start dictation")
+    assert page.locator(".entry").count() == 0
+
+
+def test_a_refused_microphone_is_explained(open_panel: Opener, realtime: FakeRealtime) -> None:
+    page = open_panel(before=realtime.install, microphone=False)
+    page.keyboard.press("F2")
+    assert "does not let this page use the microphone" in problem(page)
+    expect(page.locator("#record-label")).to_have_text("Start dictation")
+    shot(page, "refused")
+
+
+def test_without_a_microphone_files_still_work(playwright: Playwright, service: Service) -> None:
+    browser = launch(playwright)
+    try:
+        opener = Opener(browser, service)
+        page = opener(viewport=PHONE)
+        page.keyboard.press("F2")
+        assert "No microphone was found" in problem(page)
+        shot(page, "no-microphone")
+        assert not opener.complaints
+    finally:
+        browser.close()
+
+
+def test_a_key_is_asked_for_and_kept_in_memory_only(open_panel: Opener, realtime: FakeRealtime) -> None:
+    """The real check of keys has tests of its own; here, what the page does with a refusal."""
+    keys: list[str | None] = []
+
+    def guarded(page: Page) -> None:
+        def check(route: Route) -> None:
+            key = route.request.headers.get("authorization")
+            keys.append(key)
+            if key == "Bearer secret-0123456789":
+                route.continue_()
+            else:
+                body = {"error": {"message": "The API key is missing or wrong.", "code": "invalid_api_key"}}
+                route.fulfill(status=401, json=body)
+
+        page.route("**/v1/**", check)
+
+    page = open_panel(before=guarded)
+    page.set_input_files("#files", [SPOKEN.path])
+    expect(page.locator("#settings")).to_be_visible()
+    expect(page.locator("#key")).to_be_focused()
+    shot(page, "key")
+    page.keyboard.type("secret-0123456789")
+    page.keyboard.press("Enter")
+    expect(page.locator("#settings")).to_be_hidden()
+    page.get_by_role("button", name="Try again").click()
+    expect(page.locator(".entry .state")).to_have_text("0:09")
+    assert keys[-1] == "Bearer secret-0123456789"
+    assert page.evaluate("JSON.stringify([localStorage, sessionStorage])") == "[{},{}]"
+    page.get_by_role("button", name="Settings").click()
+    page.get_by_label("Keep the key until this tab is closed").check()
+    page.get_by_role("button", name="Close").click()
+    expect(page.locator("#settings")).to_be_hidden()
+    assert json.loads(page.evaluate("JSON.stringify(sessionStorage)")) == {
+        "medasr-api-key": "secret-0123456789"
+    }
+
+
+def test_the_whole_page_works_by_keyboard(open_panel: Opener, realtime: FakeRealtime) -> None:
+    page = open_panel(before=realtime.install)
+    realtime.on_commit = lambda fake: fake.complete("item", "Lungs are clear severe* effusion mild* rales.")
+    page.keyboard.press("Tab")
+    expect(page.locator(".skip")).to_be_focused()
+    start(page)
+    dictated_s(page, 3)
+    stop(page)
+    page.locator("#transcript").focus()
+    focused = page.locator(":focus")
+    for key, word in [
+        ("ArrowRight", "Lungs"),
+        ("ArrowRight", "are"),
+        ("ArrowDown", "severe"),
+        ("ArrowDown", "mild"),
+        ("ArrowUp", "severe"),
+        ("ArrowLeft", "clear"),
+    ]:
+        page.keyboard.press(key)
+        expect(focused).to_have_text(word)
+    page.keyboard.press("Enter")
+    expect(page.locator(".w.now")).to_have_text("clear")
+    page.locator("#edit").focus()
+    page.keyboard.press("Enter")
+    page.keyboard.type("Both ")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#transcript ins")).to_have_text("Both")
+    expect(page.locator("#edit")).to_be_focused()
+
+
+def test_the_page_asks_before_it_forgets(open_panel: Opener, realtime: FakeRealtime) -> None:
+    page = open_panel(before=realtime.install)
+    realtime.on_commit = lambda fake: fake.complete("item", "Lungs are clear.")
+    start(page)
+    stop(page)
+    with page.expect_event("dialog") as asked:
+        page.close(run_before_unload=True)
+    assert asked.value.type == "beforeunload"
+
+
+def test_the_filter_keeps_speech_and_removes_what_would_fold_back(browser: Browser, service: Service) -> None:
+    """In the very worklet, from 48 and 44.1 kHz to 16: tones below 7 kHz stay, above 9 kHz they go."""
+    page = browser.new_page()
+    page.goto(service.url)
+    level = """async ([rate, tone]) => {
+        const context = new OfflineAudioContext(1, rate, rate);
+        await context.audioWorklet.addModule("panel/capture.js");
+        const node = new AudioWorkletNode(context, "capture");
+        const samples = [];
+        node.port.onmessage = ({ data }) => samples.push(...(data.samples ?? []));
+        const buffer = new AudioBuffer({ length: rate, sampleRate: rate });
+        const sine = (_, i, wave) => (wave[i] = Math.sin((2 * Math.PI * tone * i) / rate));
+        buffer.getChannelData(0).forEach(sine);
+        const source = new AudioBufferSourceNode(context, { buffer });
+        source.connect(node).connect(context.destination);
+        source.start();
+        await context.startRendering();
+        await new Promise((resolve) => setTimeout(resolve, 100));
+        const middle = samples.slice(4000, 12000);
+        return [samples.length, Math.sqrt(middle.reduce((sum, s) => sum + s * s, 0) / middle.length) / 32767];
+    }"""
+    full = np.sqrt(0.5)
+    for rate in (48_000, 44_100, 16_000):
+        for tone in (200, 1000, 3000, 6500):
+            count, rms = page.evaluate(level, [rate, tone])
+            assert 16_000 - 1600 <= count <= 16_000
+            assert rms == pytest.approx(full, rel=0.02), (rate, tone)
+    for rate in (48_000, 44_100):
+        for tone in (9_000, 12_000, 15_900):
+            assert page.evaluate(level, [rate, tone])[1] < 0.002 * full, (rate, tone)
+    page.close()
