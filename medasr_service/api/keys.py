@@ -60,7 +60,7 @@ def presented_key(scope: Scope) -> str | None:
 
 
 class KeyCheck:
-    """ASGI middleware: 401 without a key, except for the panel's files, where a probe asks, or where the settings say so."""
+    """ASGI middleware: 401 without a key, except for the panel's files, probes, and what settings open."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app

@@ -178,6 +178,41 @@ def test_a_key_is_asked_for_and_kept_in_memory_only(open_panel: Opener, realtime
     }
 
 
+OFFERED = """() => {
+    window.offered = [];
+    window.WebSocket = class extends WebSocket {
+        constructor(url, protocols) { super(url, protocols); offered.push(protocols); }
+    };
+}"""
+
+
+def test_a_dictation_brings_the_key_as_a_subprotocol(open_panel: Opener, realtime: FakeRealtime) -> None:
+    page = open_panel(before=realtime.install)
+    page.evaluate(OFFERED)
+    for key, protocols in [("", ["realtime"]), ("sk-1_a", ["realtime", "openai-insecure-api-key.sk-1_a"])]:
+        page.get_by_role("button", name="Settings").click()
+        page.fill("#key", key)
+        page.keyboard.press("Enter")
+        expect(page.locator("#settings")).to_be_hidden()
+        start(page)
+        stop(page)
+        assert page.evaluate("offered.at(-1)") == protocols
+
+
+def test_a_key_that_no_browser_can_send_is_said_and_not_shown(
+    open_panel: Opener, realtime: FakeRealtime
+) -> None:
+    page = open_panel(before=realtime.install)
+    page.get_by_role("button", name="Settings").click()
+    page.fill("#key", "secret/0123456789=")
+    page.keyboard.press("Enter")
+    page.keyboard.press("F2")
+    said = problem(page)
+    assert "the API key has characters that a browser cannot send" in said
+    assert "secret" not in said
+    expect(page.locator("#record-label")).to_have_text("Start dictation")
+
+
 def test_the_whole_page_works_by_keyboard(open_panel: Opener, realtime: FakeRealtime) -> None:
     page = open_panel(before=realtime.install)
     realtime.on_commit = lambda fake: fake.complete("item", "Lungs are clear severe* effusion mild* rales.")

@@ -33,7 +33,7 @@ function showFacts(entry) {
 
 /** @param {Entry|null} entry */
 function showTrouble(entry) {
-  $("incomplete").hidden = !entry?.message;
+  $("incomplete").hidden = !entry?.message || isActive(entry);
   setText($("incomplete-text"), entry?.message ?? "");
   setText($("again"), entry?.kind === "dictation" ? "Transcribe the recording" : "Try again");
   $("again").hidden = !entry?.audio || isActive(entry);
@@ -66,7 +66,7 @@ onChange(() => {
   showFacts(entry);
   showTrouble(entry);
   showTools(entry);
-  player.load(entry && !isActive(entry) ? entry.audio : null);
+  player.load(entry && !isActive(entry) && entry.state !== "failed" ? entry.audio : null);
 });
 onClick("again", () => state.selected && transcribeAgain(state.selected));
 for (const input of views()) {

@@ -45,8 +45,8 @@ class Dictation {
       onBlock: (samples, peak) => this.take(samples, peak),
       onEnd: () => this.unplugged(),
     });
-    this.session = new LiveSession({ url: realtimeAddress(), key: state.key }, this);
     try {
+      this.session = new LiveSession({ url: realtimeAddress(), key: state.key }, this);
       await this.session.ready();
     } catch (error) {
       await this.recorder.stop();
@@ -134,7 +134,7 @@ class Dictation {
   onLost(reason) {
     const why = reason ? ` (${reason})` : "";
     this.entry.message = `The connection to the service was lost${why}. What had been transcribed is below; the rest is in the recording.`;
-    showProblem(LOST);
+    showWaiting(LOST);
     lookAtService();
   }
 }
@@ -150,7 +150,7 @@ let current = null;
 
 async function start() {
   if (state.dictation !== "off") return;
-  if (state.service !== "ready") return showProblem(`${serviceText()}. Dictation can start when it is ready.`);
+  if (state.service !== "ready") return showWaiting(`${serviceText()}. Dictation can start when it is ready.`);
   showProblem("");
   $("audio").pause();
   state.dictation = "starting";
@@ -164,6 +164,19 @@ async function start() {
     changed();
     await refused(/** @type {Error} */ (error));
   }
+}
+
+let waiting = "";
+
+/** A problem that goes away by itself. @param {string} message */
+function showWaiting(message) {
+  waiting = message;
+  showProblem(message);
+}
+
+function endWaiting() {
+  if (waiting && $("problem-text").textContent === waiting) showProblem("");
+  waiting = "";
 }
 
 /** @param {Dictation} dictation */
@@ -232,7 +245,7 @@ function showLevel(peak, seconds) {
 }
 
 function label() {
-  if (state.dictation === "off") return state.service === "ready" ? "Start dictation" : "Waiting for the service";
+  if (state.dictation === "off") return state.service === "ready" ? "Start dictation" : "Not ready yet";
   return { starting: "Starting …", on: "Stop", finishing: "Finishing …" }[state.dictation];
 }
 
@@ -241,6 +254,7 @@ onChange(() => {
   $("record").dataset.on = String(dictation === "on");
   $("record").ariaDisabled = String(dictation === "starting" || dictation === "finishing" || (dictation === "off" && service !== "ready"));
   setText($("record-label"), label());
+  if (service === "ready" && dictation === "off") endWaiting();
 });
 setText($("microphone-note"), IDLE_NOTE);
 onClick("record", toggle);

@@ -3,7 +3,7 @@
  * @typedef {{kind: "same"|"added"|"removed", at: number}} Step `at` indexes the new list where added, else the old
  */
 
-const MAX_DIFFERENCES = 1500; // beyond, memory would grow with the square: all of the middle counts as rewritten
+const MAX_DIFFERENCES = 1000; // beyond, memory would grow with the square: all of the middle counts as rewritten
 
 /**
  * The shortest way from one list to the other (Myers 1986).

@@ -28,8 +28,7 @@ export function transcribeAgain(entry) {
     entry.state = "waiting";
     return changed();
   }
-  const name = entry.kind === "file" ? entry.name : `${entry.name}, from the recording.wav`;
-  const again = makeEntry({ kind: "file", name, state: "waiting", audio: entry.audio });
+  const again = makeEntry({ kind: "file", name: `${entry.name}, again`, state: "waiting", audio: entry.audio });
   state.entries.unshift(again);
   select(again);
 }

@@ -5,6 +5,9 @@ import { RATE } from "./recorder.js";
 const TURN_DETECTION = null;
 const OPEN_S = 15;
 const FINISH_S = 60;
+const TOKEN = /^[\w!#$%&'*+.^`|~-]*$/; // what a subprotocol may be made of (RFC 9110, token)
+const UNSENDABLE =
+  "the API key has characters that a browser cannot send with a dictation. Ask for one of letters, digits, - and _.";
 
 /**
  * @typedef {object} Listener
@@ -32,6 +35,7 @@ export class LiveSession {
     /** @type {(error: Error|null) => void} */
     this.opened = () => {};
     this.lastError = "";
+    if (!TOKEN.test(key)) throw new Error(UNSENDABLE);
     const protocols = key ? ["realtime", `openai-insecure-api-key.${key}`] : ["realtime"];
     this.socket = new WebSocket(url, protocols);
     this.socket.onmessage = ({ data }) => this.receive(JSON.parse(data));

@@ -9,12 +9,14 @@ export class Player {
   constructor(element, { onTime, onError }) {
     this.element = element;
     this.until = Infinity;
+    this.wanted = false;
     this.url = "";
     /** @type {Blob|null} */
     this.blob = null;
     element.addEventListener("play", () => this.follow());
     element.addEventListener("pause", () => onTime(null));
-    element.addEventListener("error", () => this.blob && onError());
+    element.addEventListener("error", () => this.refused());
+    this.onError = onError;
     this.onTime = onTime;
   }
 
@@ -22,6 +24,7 @@ export class Player {
   load(blob) {
     if (blob === this.blob) return;
     this.element.pause();
+    this.wanted = false;
     if (this.url) URL.revokeObjectURL(this.url);
     this.blob = blob;
     this.url = blob ? URL.createObjectURL(blob) : "";
@@ -30,9 +33,18 @@ export class Player {
     this.element.hidden = !blob;
   }
 
+  /** A format that this browser does not know: said only to who wants to listen. */
+  refused() {
+    if (!this.blob) return;
+    this.element.hidden = true;
+    if (this.wanted) this.onError();
+  }
+
   /** @param {number} start @param {number} end seconds */
   async play(start, end) {
     if (!this.blob) return;
+    this.wanted = true;
+    if (this.element.error) return this.refused();
     if (this.element.readyState < HTMLMediaElement.HAVE_METADATA) {
       await new Promise((resolve) => this.element.addEventListener("loadedmetadata", resolve, { once: true }));
     }
