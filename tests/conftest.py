@@ -3,12 +3,14 @@
 import asyncio
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -136,15 +138,22 @@ def http_scope(
     }
 
 
+def free_port() -> int:
+    """A port outside the range from which the system serves others meanwhile."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
 class Service:
     """`bentoml serve` as users start it, in a process group of its own."""
 
     def __init__(
         self, log: Path, target: str = "service:MedASR", folder: Path = ROOT, **variables: str
     ) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = log
         environment = {**os.environ, "MEDASR_PORT": str(self.port), **variables}

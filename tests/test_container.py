@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.conftest import ROOT, SAMPLE, SAMPLE_TEXT
+from tests.conftest import ROOT, SAMPLE, SAMPLE_TEXT, free_port
 
 pytestmark = pytest.mark.container
 
@@ -61,9 +60,7 @@ class Container:
     """The service in a container with the host's network, on a port of its own."""
 
     def __init__(self, engine: str, image: str, *options: str, network: str = "host") -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.engine = engine
         port = ("--env", f"MEDASR_PORT={self.port}")
