@@ -15,7 +15,7 @@ mkdir artefacts
 artefact=$("$bin/medasr" export)
 cp -R "$(dirname "$artefact")" artefacts/
 if [ -n "${BAKE:-}" ]; then
-    artefact=$(MEDASR_MODEL=$BAKE MEDASR_REVISION=${REVISION:-} "$bin/medasr" export)
+    artefact=$(MEDASR_MODEL=$BAKE MEDASR_REVISION=${REVISION:-} MEDASR_PRECISION=${PRECISION:-} "$bin/medasr" export)
     cp -R "$(dirname "$artefact")" artefacts/
 fi
 "$bin/bentoml" build --output tag
