@@ -96,6 +96,20 @@ def test_numbers_and_negations_that_differ_come_first_and_fail(
     assert "verify_max_critical" in printed.splitlines()[-1]
 
 
+@pytest.mark.parametrize(("precision", "runs_on"), [("int8", "onnx"), ("bf16", "torch")])
+def test_the_engine_that_a_precision_takes_is_named(
+    candidate: Callable[[dict[str, str]], None],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    precision: str,
+    runs_on: str,
+) -> None:
+    candidate({})
+    monkeypatch.setattr(engines, "prepare", lambda *_: None)
+    assert cli.main(["verify", "--precision", precision, str(CLIP_FOLDER / "03.flac")]) == cli.EXIT_OK
+    assert f"{runs_on} {precision} against torch fp32" in capsys.readouterr().out
+
+
 def test_a_manifest_has_the_texts(
     candidate: Callable[[dict[str, str]], None], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -187,4 +187,4 @@ def _compare(
 
 
 def _engine(config: Settings) -> str:
-    return f"{'torch' if config.engine == 'torch' else 'onnx'} {config.precision}"
+    return f"{config.resolved_engine} {config.precision}"
