@@ -6,10 +6,11 @@ is written with ``#`` for the mark of a word's start, as in MedASR's notebook: `
 
 Three things keep the search honest:
 
-- **What is never text is none for the language model.** The posteriors of blank and sentence marks are added
-  up: CTC cannot tell them apart.
-- **Numbers are the acoustic model's alone**, unless ``lm_numbers``. A language model prefers the doses that
-  it has read about; so a digit that greedy decoding writes stays, and none comes in.
+- **What is never text is none for the language model.** The blank and the sentence marks are one, as likely
+  as the likeliest of them: so is silence in greedy decoding.
+- **Where there is no doubt, nothing is changed.** A language model prefers what it has read about, be it the
+  wrong side of the body. So a piece that has a posterior of ``sure_posterior`` stays. And numbers are the
+  acoustic model's alone, unless ``lm_numbers``: a digit that greedy decoding writes stays, and none comes in.
 - **Nothing hangs on where the audio was cut into windows.** The frames are decoded in phrases. A phrase ends
   where the blank has been sure for ``PAUSE_FRAMES`` or, in speech without a pause, at its surest blank:
   places that the frames alone decide. Each phrase is decoded once, so that the cost is linear; its context
@@ -19,7 +20,7 @@ Three things keep the search honest:
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from flashlight.lib.text.decoder import (
@@ -28,12 +29,14 @@ from flashlight.lib.text.decoder import (
     LexiconFreeDecoder,
     LexiconFreeDecoderOptions,
     LMState,
+    ZeroLM,
 )
 from numpy.typing import NDArray
 
 from medasr_service import ctc
 from medasr_service.ctc import WORD_START, Vocabulary
 from medasr_service.geometry import Emission
+from medasr_service.keywords import Keywords
 from medasr_service.settings import Settings
 from medasr_service.transcript import Token
 
@@ -48,7 +51,10 @@ _NUMBER = re.compile(r"\d|^[%/.:-]+$")
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """The parameters of the search, under torchaudio's names; scores in natural logarithms."""
+    """The parameters of the search, under torchaudio's names; scores in natural logarithms.
+
+    ``keyword_score``: of a letter of a keyword, see medasr_service/keywords.py.
+    """
 
     beam_size: int
     beam_size_token: int
@@ -56,29 +62,27 @@ class Weights:
     lm_weight: float
     word_score: float
     lm_numbers: bool = False
+    sure_posterior: float = 1.0
+    keyword_score: float = 2.0
 
     @classmethod
     def of(cls, settings: Settings) -> "Weights":
-        return cls(
-            settings.beam_size,
-            settings.beam_size_token,
-            settings.beam_threshold,
-            settings.lm_weight,
-            settings.word_score,
-            settings.lm_numbers,
-        )
+        return cls(*(getattr(settings, field.name) for field in fields(cls)))
 
 
 class BeamDecoder:
-    """A vocabulary, a language model and how much it weighs; holds nothing of any recording."""
+    """A vocabulary, a language model, keywords, and their weights; holds nothing of any recording."""
 
-    def __init__(self, vocabulary: Vocabulary, lm: LM, weights: Weights) -> None:
+    def __init__(
+        self, vocabulary: Vocabulary, lm: LM | None, weights: Weights, keywords: Sequence[str] = ()
+    ) -> None:
         self.vocabulary = vocabulary
-        self._lm_numbers = weights.lm_numbers
-        self._silent = sorted(vocabulary.silent)
-        self._numbers = np.array([bool(_NUMBER.search(p.strip(WORD_START))) for p in vocabulary.pieces])
+        self.has_lm = lm is not None
+        self.keywords = tuple(keywords)  # of every recording
+        self._weights = weights
         self._skip_lead = weights.beam_threshold + max(0.0, weights.word_score)
-        self._lm = _Scored(lm, weights) if weights.word_score else lm
+        lm = lm or ZeroLM()
+        self._scored = _Scored(lm, weights) if weights.word_score else lm
         self._options = LexiconFreeDecoderOptions(
             beam_size=weights.beam_size,
             beam_size_token=min(weights.beam_size_token, len(vocabulary.pieces)),
@@ -88,29 +92,31 @@ class BeamDecoder:
             log_add=True,
             criterion_type=CriterionType.CTC,
         )
+        self._sure = math.log(weights.sure_posterior)
+        self._silent = sorted(vocabulary.silent)
+        self._numbers = np.array([bool(_NUMBER.search(p.strip(WORD_START))) for p in vocabulary.pieces])
 
     def decode(self, emission: Emission, *, start_frame: int = 0) -> list[Token]:
         """All tokens of a whole recording: as ``ctc.greedy``, with a language model."""
-        return self.search(start_frame).push(emission, final=True)
+        return self.search(start_frame=start_frame).push(emission, final=True)
 
-    def search(self, start_frame: int = 0) -> "Search":
-        """Starts on a recording."""
-        return Search(self, start_frame)
+    def search(self, *, use_lm: bool = True, keywords: Sequence[str] = (), start_frame: int = 0) -> "Search":
+        """Starts on a recording. Raises InvalidRequest where keywords are wrong."""
+        terms = Keywords([*self.keywords, *keywords], self.vocabulary, self._weights.keyword_score)
+        return Search(self, use_lm=use_lm and self.has_lm, keywords=terms, start_frame=start_frame)
 
     def fold(self, emission: Emission) -> Emission:
-        """The posteriors with all that is silent in the blank, and the numbers out of the search's reach."""
-        blank = self.vocabulary.blank
+        """The posteriors with all that is silent as the blank."""
         folded = np.ascontiguousarray(emission, np.float32).copy()
-        silence = np.logaddexp.reduce(folded[:, self._silent], axis=1)
+        silence = folded[:, self._silent].max(axis=1)
         folded[:, self._silent] = NEVER
-        folded[:, blank] = silence
-        if not self._lm_numbers and len(folded):
-            best = emission.argmax(axis=1)
-            rows = np.flatnonzero(self._numbers[best])
-            folded[:, self._numbers] = NEVER
-            folded[rows] = NEVER
-            folded[rows, best[rows]] = 0
+        folded[:, self.vocabulary.blank] = silence
         return folded
+
+    def number_frames(self, emission: Emission) -> NDArray[np.bool_]:
+        """Where greedy decoding hears a part of a number."""
+        heard: NDArray[np.bool_] = self._numbers[emission.argmax(axis=1)]
+        return heard
 
     def best_path(self, folded: Emission, context: Sequence[int]) -> tuple[NDArray[np.int64], float]:
         """The piece of each frame, and the score, of the best hypothesis after the ``context``."""
@@ -118,8 +124,8 @@ class BeamDecoder:
         before = np.full((2 * len(context), folded.shape[1]), NEVER, np.float32)
         before[np.arange(len(before)), [i for piece in context for i in (piece, blank)]] = 0
         kept = self._kept(folded)
-        frames = np.ascontiguousarray(np.concatenate((before, folded[kept])), np.float32)
-        decoder = LexiconFreeDecoder(self._options, self._lm, blank, blank, [])
+        frames = np.ascontiguousarray(np.concatenate((before, self._pinned(folded[kept]))), np.float32)
+        decoder = LexiconFreeDecoder(self._options, self._scored, blank, blank, [])
         decoder.decode_begin()
         decoder.decode_step(frames.ctypes.data, *frames.shape)
         best = decoder.get_best_hypothesis(0)  # no decode_end: a recording may end anywhere in a sentence
@@ -127,9 +133,21 @@ class BeamDecoder:
         path[kept] = best.tokens[1 + len(before) :]
         return path, best.score
 
+    def _pinned(self, folded: Emission) -> Emission:
+        """The posteriors with the numbers, and what is beyond doubt, out of the language model's reach."""
+        best = folded.argmax(axis=1)
+        stays = (folded.max(axis=1) >= self._sure) & (best != self.vocabulary.blank)
+        if not self._weights.lm_numbers:
+            folded[:, self._numbers] = NEVER
+            stays |= self._numbers[best]
+        rows = np.flatnonzero(stays)
+        folded[rows] = NEVER
+        folded[rows, best[rows]] = 0
+        return folded
+
     def _kept(self, folded: Emission) -> NDArray[np.int64]:
-        """The frames to decode. Of a run where the blank leads by more than the beam is wide, the first does:
-        no other piece can survive there, and a second blank changes nothing."""
+        """The frames to decode: of a run where the blank leads by more than the beam is wide, the first.
+        No other piece can survive there, and a second blank changes nothing."""
         blank = self.vocabulary.blank
         others = np.delete(folded, blank, axis=1).max(axis=1)
         sure = folded[:, blank] - others > self._skip_lead
@@ -139,8 +157,12 @@ class BeamDecoder:
 class Search:
     """One recording, piece by piece: the tokens are the same however it is cut."""
 
-    def __init__(self, decoder: BeamDecoder, start_frame: int = 0) -> None:
+    def __init__(
+        self, decoder: BeamDecoder, *, use_lm: bool, keywords: Keywords, start_frame: int = 0
+    ) -> None:
         self._decoder = decoder
+        self._use_lm = use_lm
+        self._keywords = keywords
         self._held: Emission = np.empty((0, len(decoder.vocabulary.pieces)), np.float32)
         self._context: list[int] = []
         self.settled_until = start_frame  # no token that is still to come starts before this frame
@@ -165,8 +187,12 @@ class Search:
         blank = self._decoder.vocabulary.blank
         if (folded[:, blank] >= SURE).all():
             path = np.full(len(folded), blank)
-        else:
+        elif self._use_lm:
             path, _ = self._decoder.best_path(folded, self._context)
+        else:
+            path = folded.argmax(axis=1)
+        if self._keywords:
+            path = self._keywords.put(path, folded, self._decoder.number_frames(emission))
         last = int(np.flatnonzero(np.diff(path, prepend=-1))[-1])
         if path[-1] != blank and last > len(path) // 2 and not is_last:
             path = path[:last]  # cut in the middle of a piece, which belongs to the next phrase
@@ -190,7 +216,8 @@ def phrase(silence: NDArray[np.float32], *, final: bool) -> int:
 
 
 class _Scored(LM):  # type: ignore[misc]
-    """A language model with its weight, in natural logarithms, and ``word_score`` for each piece."""
+    """A language model with its weight, in natural logarithms, and ``word_score`` for each piece. Through
+    Python: a score takes five times as long as KenLM's own."""
 
     def __init__(self, lm: LM, weights: Weights) -> None:
         super().__init__()

@@ -11,7 +11,8 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, Remo
 
 from medasr_service.checkpoint import Checkpoint
 from medasr_service.ctc import WORD_START, Vocabulary
-from medasr_service.errors import ModelUnavailable
+from medasr_service.errors import InvalidRequest, ModelUnavailable
+from medasr_service.keywords import configured
 from medasr_service.settings import Settings
 
 try:
@@ -32,20 +33,25 @@ log = logging.getLogger("bentoml.medasr")
 
 
 def load(checkpoint: Checkpoint, vocabulary: Vocabulary, settings: Settings) -> "BeamDecoder | None":
-    """The search with the language model that the settings name; None where they name none.
+    """The search with the language model and the keywords that the settings name.
 
-    Raises ModelUnavailable where the language model is wanted and missing, damaged or another checkpoint's.
+    None where flashlight-text is not installed, and nothing that needs it is set. Raises ModelUnavailable
+    where the language model is wanted and missing, damaged or another checkpoint's, or a keyword is wrong.
     """
-    file = locate(checkpoint, settings)
-    if file is None:
-        return None
+    terms, file = configured(settings), locate(checkpoint, settings)
     if KenLM is None:
-        if settings.decoding == "lm" or settings.lm != "auto":
+        if settings.decoding == "lm" or settings.lm not in ("auto", "off") or terms:
             raise ModelUnavailable(
-                "a language model needs the package flashlight-text, which is not installed"
+                "language models and keywords need the package flashlight-text, which is not installed"
             )
         return None
-    return BeamDecoder(vocabulary, read(file, vocabulary), Weights.of(settings))
+    lm = file and read(file, vocabulary)
+    decoder = BeamDecoder(vocabulary, lm, Weights.of(settings), terms)
+    try:
+        decoder.search()
+    except InvalidRequest as error:
+        raise ModelUnavailable(f"setting {error.message}") from None
+    return decoder
 
 
 def locate(checkpoint: Checkpoint, settings: Settings) -> Path | None:

@@ -59,9 +59,13 @@ class Settings(BaseSettings):
     lm_weight: float = Field(0.5, ge=0, le=10)
     word_score: float = Field(0.0, ge=-10, le=10)
     lm_numbers: bool = False
+    sure_posterior: float = Field(0.95, gt=0.5, le=1)
     beam_size: int = Field(16, ge=1, le=1000)
     beam_size_token: int = Field(16, ge=1)
     beam_threshold: float = Field(12.0, gt=0, le=1000)
+    keywords: list[str] = []
+    keywords_file: Path | None = None
+    keyword_score: float = Field(2.0, ge=0, le=10)
     normalize: bool = True
     max_gain: float = Field(30.0, ge=1)
     max_upload_mb: int = Field(512, ge=1)
@@ -79,7 +83,7 @@ class Settings(BaseSettings):
     verify_max_wer_increase: float = 0.1
     verify_max_critical: int = Field(0, ge=0)
 
-    @field_validator("cache_dir", "spool_dir")
+    @field_validator("cache_dir", "spool_dir", "keywords_file")
     @classmethod
     def _expand_home(cls, folder: Path | None) -> Path | None:
         return folder and folder.expanduser()

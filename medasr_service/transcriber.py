@@ -43,6 +43,7 @@ class Options:
     stride_length_s: float
     formatting: Literal["dictation", "raw"]
     decoding: Decoding = "greedy"
+    keywords: tuple[str, ...] = ()  # besides those of the settings
 
     @classmethod
     def defaults(cls, settings: Settings) -> "Options":
@@ -149,13 +150,18 @@ class Transcriber:
 
     def _search(self, options: Options) -> "Search | None":
         """The search of one recording; None where it is decoded greedily."""
-        if options.decoding == "greedy":
-            return None
-        if self._beam is None:
+        use_lm, beam = options.decoding == "lm", self._beam
+        if use_lm and not (beam and beam.has_lm):
             raise InvalidRequest(
                 "decoding is 'lm', but this service has no language model.", param="decoding"
             )
-        return self._beam.search()
+        if beam is None:
+            if options.keywords:
+                raise InvalidRequest("keywords are not supported by this service.", param="keywords")
+            return None
+        if not (use_lm or options.keywords or beam.keywords):
+            return None
+        return beam.search(use_lm=use_lm, keywords=options.keywords)
 
     def _levels(self, chunk: Chunk, until_frame: int | None) -> Levels:
         """The loudness of a window, up to where the next one begins."""

@@ -116,7 +116,7 @@ def test_a_token_has_the_frames_of_the_path_and_the_posterior_of_the_acoustic_mo
 
 
 def test_a_sentence_mark_is_nothing_to_the_language_model(arpa: Path) -> None:
-    marked = emission({A: 1}, {END: 1}, {B: 0.6, C: 0.4}, {END: 0.5, BLANK: 0.5})
+    marked = emission({A: 1}, {END: 1}, {B: 0.6, C: 0.4}, {END: 1})
     plain = emission({A: 1}, {BLANK: 1}, {B: 0.6, C: 0.4}, {BLANK: 1})
     subject = decoder(arpa)
     assert subject.decode(marked) == subject.decode(plain)
@@ -125,9 +125,15 @@ def test_a_sentence_mark_is_nothing_to_the_language_model(arpa: Path) -> None:
     )
 
 
-def test_a_mark_and_a_blank_together_outweigh_a_piece(arpa: Path) -> None:
+def test_silence_is_as_likely_as_in_greedy_decoding(arpa: Path) -> None:
     heard = emission({A: 1}, {BLANK: 0.3, END: 0.3, B: 0.4})
-    assert text(decoder(arpa, lm_weight=0.0).decode(heard)) == "▁a"
+    assert text(decoder(arpa, lm_weight=0.0).decode(heard)) == "▁ab" == text(ctc.greedy(heard, VOCABULARY))
+
+
+def test_what_the_model_is_sure_of_is_not_changed(arpa: Path) -> None:
+    heard = emission({A: 1}, {B: 0.96, C: 0.04}, {BLANK: 1})
+    assert text(decoder(arpa, lm_weight=9.0).decode(heard)) == "▁ac"
+    assert text(decoder(arpa, lm_weight=9.0, sure_posterior=0.95).decode(heard)) == "▁ab"
 
 
 def test_a_number_stays_as_it_was_heard_unless_the_language_model_may_change_it(arpa: Path) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from starlette.datastructures import FormData, QueryParams
 
+from medasr_service import keywords
 from medasr_service.errors import InvalidRequest
 from medasr_service.settings import MAX_STRIDE, Settings
 from medasr_service.transcriber import Options
@@ -35,6 +36,7 @@ class Parameters(BaseModel):
     stride_length_s: float | None = Field(None, ge=0, allow_inf_nan=False)
     formatting: Literal["dictation", "raw"] | None = None
     decoding: Literal["greedy", "lm"] | None = None
+    keywords: list[str] = []
 
     def options(self, settings: Settings) -> Options:
         """Raises InvalidRequest where the window does not fit."""
@@ -52,7 +54,11 @@ class Parameters(BaseModel):
                 param="stride_length_s",
             )
         return Options(
-            chunk_s, stride_s, self.formatting or default.formatting, self.decoding or default.decoding
+            chunk_s,
+            stride_s,
+            self.formatting or default.formatting,
+            self.decoding or default.decoding,
+            keywords.clean(self.keywords),
         )
 
 
@@ -91,8 +97,6 @@ def _check(parameters: Parameters, fields: dict[str, Any]) -> None:
         raise InvalidRequest(
             f"stream=true needs a response_format of {' or '.join(STREAMED)}.", param="response_format"
         )
-    if fields.get("keywords"):
-        raise InvalidRequest("keywords are not supported by this service.", param="keywords")
     if "timestamp_granularities" in fields and parameters.response_format != "verbose_json":
         raise InvalidRequest(
             "timestamp_granularities needs response_format=verbose_json.", param="timestamp_granularities"

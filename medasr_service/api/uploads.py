@@ -12,10 +12,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from medasr_service.api.refusals import HANG_UP, error_response
 from medasr_service.errors import InvalidRequest, UploadStalled, UploadTooLarge
+from medasr_service.keywords import MAX_TERMS
 from medasr_service.settings import Settings
 
 MIB = 1 << 20
 FORM_OVERHEAD = MIB  # fields and part headers besides the audio
+MAX_FIELDS = 64 + 2 * MAX_TERMS  # too many keywords get an answer that says so
 
 
 class BodyLimit:
@@ -75,7 +77,7 @@ class _AudioFormParser(MultiPartParser):
     """Starlette's parser, with a spool of our size and place; the recording needs no file name."""
 
     def __init__(self, request: Request, settings: Settings, file_field: str) -> None:
-        super().__init__(request.headers, request.stream(), max_files=1, max_fields=64)
+        super().__init__(request.headers, request.stream(), max_files=1, max_fields=MAX_FIELDS)
         self._spool_bytes = settings.spool_mb * MIB
         self._spool_dir = str(settings.spool_dir) if settings.spool_dir else None
         self._file_field = file_field.encode()

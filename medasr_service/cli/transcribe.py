@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 from tqdm import tqdm
 
-from medasr_service import annotated, checkpoint, formats, output
+from medasr_service import annotated, checkpoint, formats, keywords, output
 from medasr_service.checkpoint import DEMO_NOTICE
 from medasr_service.cli import model
 from medasr_service.cli.status import EXIT_OK, EXIT_SOME_FAILED
@@ -47,6 +47,8 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--decoding", choices=("greedy", "lm"), help="lm: with the language model; default: as set"
     )
+    parser.add_argument("--keyword", action="append", default=[], help="a term to favour; may be repeated")
+    parser.add_argument("--keywords-file", type=Path, help="terms to favour, one a line")
     parser.add_argument("--no-progress", action="store_true", help="no progress bar")
     parser.set_defaults(run=run)
 
@@ -87,6 +89,7 @@ def _transcribe(
         defaults,
         formatting=options.formatting or defaults.formatting,
         decoding=options.decoding or defaults.decoding,
+        keywords=keywords.clean([*options.keyword, *keywords.read(options.keywords_file)]),
     )
     with ExitStack() as stack:
         file = stack.enter_context(_open(name))

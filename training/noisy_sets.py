@@ -1,0 +1,83 @@
+"""Held-out recordings with noise, as emissions of the demo model: what a decoder is tuned and measured on.
+
+Two sets with their own seeds: ``dev`` for choosing parameters, ``test`` for the figures that are reported.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+import numpy as np
+
+from medasr_service import checkpoint, engines, settings
+from medasr_service.geometry import Emission
+from training import grammar
+from training.demo_model import EVALUATION_SEED, SEED, SHARDS
+from training.evaluation import Recording, Texts, speak_short
+from training.features import UTTERANCES_PER_SHARD, add_noise
+from training.voices import VOICES, present
+
+SEEDS = {"dev": 40_000, "test": EVALUATION_SEED}
+PER_VOICE = 30
+NOISE_DB = (None, 20, 10)
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What was said, by which voice, under which noise, and what the demo model makes of it."""
+
+    text: str
+    voice: str
+    snr_db: int | None
+    seconds: float
+    emission: Emission
+
+
+def trained_texts() -> Iterator[str]:
+    """Every text of the training audio, without the audio: a shard's texts hang on its number alone."""
+    for number in range(SHARDS):
+        dictation = grammar.load("train", Random(f"{SEED}/{number}").randrange(2**32))
+        for _ in range(UTTERANCES_PER_SHARD):
+            yield grammar.written(dictation.utterance())
+
+
+def recordings(name: str) -> list[Recording]:
+    """Quiet recordings of the set, the same number from each trained voice."""
+    seed = SEEDS[name]
+    voices, missing = present(VOICES)
+    for voice in missing:
+        print(f"voice {voice.name} is missing ({voice.package}); going on without it", flush=True)
+    texts, rng = Texts(seed, trained_texts()), Random(seed)
+    return [one for voice in voices for one in speak_short(voice, PER_VOICE, texts, rng)]
+
+
+def build(name: str, folder: Path) -> list[Heard]:
+    """The set's emissions, kept in ``folder`` from one run to the next."""
+    file, index = folder / f"{name}.npz", folder / f"{name}.jsonl"
+    if not index.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        heard = list(_hear(name))
+        np.savez_compressed(file, *(one.emission.astype(np.float16) for one in heard))
+        lines = ({"text": h.text, "voice": h.voice, "snr_db": h.snr_db, "seconds": h.seconds} for h in heard)
+        index.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with np.load(file) as arrays:
+        emissions = [arrays[f"arr_{i}"].astype(np.float32) for i in range(len(arrays.files))]
+    return [
+        Heard(**json.loads(line), emission=emission)
+        for line, emission in zip(index.read_text().splitlines(), emissions, strict=True)
+    ]
+
+
+def _hear(name: str) -> Iterator[Heard]:
+    config = settings.load()
+    engine = engines.load(checkpoint.resolve(config), config)
+    rng = Random(f"{SEEDS[name]}/noise")
+    for one in recordings(name):
+        for snr_db in NOISE_DB:
+            waveform = one.waveform
+            if snr_db is not None:
+                waveform = add_noise(waveform, snr_db, rng, coloured=False)
+            [emission] = engine.infer([waveform])
+            yield Heard(one.text, one.voice, snr_db, one.seconds, emission)
