@@ -11,8 +11,9 @@ from random import Random
 from typing import Any
 
 from medasr_service import engines, settings
+from medasr_service.evaluation import scoring
 from medasr_service.geometry import Emission
-from training import grammar, lm_sweep, noisy_sets, scoring
+from training import grammar, lm_sweep, noisy_sets
 from training.features import record
 from training.lm_sweep import Bench
 from training.numbers import Word

@@ -16,8 +16,9 @@ import jiwer
 from medasr_service import beam, checkpoint, ctc, language_model
 from medasr_service.beam import BeamDecoder
 from medasr_service.ctc import Vocabulary
+from medasr_service.evaluation import scoring
 from medasr_service.settings import Settings
-from training import noisy_sets, scoring
+from training import noisy_sets
 from training.noisy_sets import Heard
 
 SNR_DB = 10
