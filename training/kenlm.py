@@ -37,12 +37,7 @@ def write_binary(model: NGrams, file: Path) -> None:
     """The model as KenLM maps it into memory; needs at least two levels."""
     words = [UNKNOWN, *sorted(word for (word,) in model.levels[0] if word != UNKNOWN)]
     index = {word: i for i, word in enumerate(words)}
-    vocabulary = [(_hash(word.encode()), index[word]) for word in words[1:]]
-    parts = [
-        header([len(level) for level in model.levels]),
-        struct.pack("<II", 0, len(words)),
-        table(WORD, len(words), vocabulary).tobytes(),
-    ]
+    parts = [binary_head(words, [len(level) for level in model.levels])]
     unigrams = np.zeros((len(words) + 1, 2), "<f4")
     for (word,), weights in model.levels[0].items():
         unigrams[index[word]] = abs(weights[0]), weights[1]  # a sign would say that nothing extends it
@@ -56,6 +51,12 @@ def write_binary(model: NGrams, file: Path) -> None:
     parts.append(table(LONGEST, len(longest), longest).tobytes())
     parts.append(b"".join(word.encode() + b"\0" for word in words))
     file.write_bytes(b"".join(parts))
+
+
+def binary_head(words: list[str], counts: list[int]) -> bytes:
+    """All that comes before the unigrams; ``words`` begin with ``<unk>``."""
+    rows = [(_hash(word.encode()), i) for i, word in enumerate(words)][1:]
+    return header(counts) + struct.pack("<II", 0, len(words)) + table(WORD, len(words), rows).tobytes()
 
 
 def header(counts: list[int]) -> bytes:
