@@ -87,6 +87,10 @@ def lost(heard: list[Heard], greedy: list[str], searched: list[str]) -> list[tup
     return rows
 
 
+def digits(text: str) -> str:
+    return "".join(filter(str.isdigit, text))
+
+
 def sweep(bench: Bench, heard: list[Heard]) -> None:
     print(f"dev: {len(heard)} clips, greedy WER {wer(heard, bench.greedy(heard)):.2f} %\n")
     print("| parameter | value | WER | ms of one core for 20 s |\n|---|---|---|---|")
@@ -108,17 +112,20 @@ def report(bench: Bench, heard: list[Heard]) -> None:
     print("\n| test set | clips | greedy | LM | fewer errors | clips in which LM lost a right word |")
     print("|---|---|---|---|---|---|")
     gone: list[tuple[Heard, list[str]]] = []
+    changed = 0
     for snr_db in noisy_sets.NOISE_DB:
         part = [one for one in heard if one.snr_db == snr_db]
         greedy, (searched, _) = bench.greedy(part), bench.searched(part, bench.decoder())
         before, after = wer(part, greedy), wer(part, searched)
         rows = lost(part, greedy, searched)
         gone += rows
+        changed += sum(digits(a) != digits(b) for a, b in zip(greedy, searched, strict=True))
         name = "quiet" if snr_db is None else f"white noise at {snr_db} dB"
         print(
             f"| {name} | {len(part)} | {before:.2f} % | {after:.2f} % | {100 * (1 - after / before):.0f} % "
             f"| {len(rows)} ({sum(len(words) for _, words in rows)} words) |"
         )
+    print(f"\nClips in which the language model changed a digit: {changed} of {len(heard)}")
     print("\nNumbers, negations and sides among the words lost:")
     for one, words in gone:
         if watched := [word for word in words if word in WATCHED or any(map(str.isdigit, word))]:
