@@ -108,9 +108,10 @@ def _hold(file: str, ready: Any, leave: Any, report: Any) -> None:
     ready.wait()  # both have it
     smaps = Path("/proc/self/smaps").read_text()
     part = smaps[smaps.index(file) :]
-    found = {
-        key: int(re.search(rf"^{key}: +(\d+)", part, re.M)[1]) for key in ("Rss", "Pss", "Private_Dirty")
-    }  # type: ignore[index]
+    sizes = dict(
+        re.findall(r"^(\w+): +(\d+) kB", part, re.M)[::-1]
+    )  # the first of each name is this mapping's
+    found = {key: int(sizes[key]) for key in ("Rss", "Pss", "Private_Dirty")}
     report.put({**found, "rights": smaps[: smaps.index(file)].splitlines()[-1].split()[1]})
     leave.wait()
     del lm
