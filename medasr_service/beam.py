@@ -63,7 +63,7 @@ class Weights:
     word_score: float
     lm_numbers: bool = False
     sure_posterior: float = 1.0
-    keyword_score: float = 2.0
+    keyword_score: float = 1.0
 
     @classmethod
     def of(cls, settings: Settings) -> "Weights":

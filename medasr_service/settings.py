@@ -65,7 +65,7 @@ class Settings(BaseSettings):
     beam_threshold: float = Field(12.0, gt=0, le=1000)
     keywords: list[str] = []
     keywords_file: Path | None = None
-    keyword_score: float = Field(2.0, ge=0, le=10)
+    keyword_score: float = Field(1.0, ge=0, le=10)
     normalize: bool = True
     max_gain: float = Field(30.0, ge=1)
     max_upload_mb: int = Field(512, ge=1)
