@@ -152,10 +152,9 @@ function tokens(text) {
   return text.match(/\s+|[\p{L}\p{N}]+|[^\s\p{L}\p{N}]/gu) ?? [];
 }
 
-const PAUSE_S = 0.6; // where the service ends a segment, a subtitle ends: the same rules
-const LONG_S = 10;
-const SHORT_PAUSE_S = 0.2;
-const MAX_S = 30;
+const PAUSE_S = 0.6; // ends a subtitle, as does the end of a segment
+const MAX_CUE_S = 7;
+const MAX_CUE = 84; // characters: two lines of 42
 
 /** @param {Entry} entry @returns {{start: number, end: number, text: string}[]} */
 export function cues(entry) {
@@ -182,12 +181,12 @@ export function cues(entry) {
     .filter((cue) => cue.text);
 }
 
-/** @param {{start: number, end: number, segment: number}} cue @param {Piece} piece */
+/** @param {{start: number, end: number, text: string, segment: number}} cue @param {Piece} piece */
 function cutBefore(cue, piece) {
-  if (cue.segment !== piece.segment) return true;
-  const length = cue.end - cue.start;
-  const pause = length < LONG_S ? PAUSE_S : length < MAX_S ? SHORT_PAUSE_S : -Infinity;
-  return /** @type {number} */ (piece.start) - cue.end >= pause;
+  if (!/^\s/.test(piece.text)) return false; // a mark stays with its word
+  if (cue.segment !== piece.segment || piece.text.startsWith("\n\n")) return true;
+  const [start, end] = /** @type {[number, number]} */ ([piece.start, piece.end]);
+  return start - cue.end >= PAUSE_S || end - cue.start > MAX_CUE_S || (cue.text + piece.text).trim().length > MAX_CUE;
 }
 
 /** @param {number} seconds @param {string} decimal */
