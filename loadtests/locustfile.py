@@ -120,9 +120,9 @@ class LongFile(_User):
 
 
 class HangUp(_User):
-    """Goes away: in the middle of the upload, or before the answer."""
+    """Goes away: in the middle of the upload, or before the answer. Always there, at any load."""
 
-    weight = 1
+    fixed_count = 1
     wait_time = between(5, 15)
 
     @task
@@ -174,7 +174,7 @@ if "LOADTEST_PLAN" in os.environ:
             if found is None:
                 return None
             self.phase, users = found
-            return users + Stopwatch.fixed_count, 100
+            return users + Stopwatch.fixed_count + HangUp.fixed_count, 100
 
         def _know_texts(self) -> bool:
             assert self.runner

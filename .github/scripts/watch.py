@@ -14,6 +14,7 @@ import tunnel
 from job import Problem, note, seconds
 
 MISSES = 3  # looks in a row without an answer, until something is done
+HAND_OVER_S = 270 * 60  # of a job's 330 minutes; before it the set-up, after it three calls of ten minutes
 
 
 class Watch:
@@ -34,7 +35,7 @@ class Watch:
             if successor.is_serving():
                 note("a successor serves: this run leaves")
                 return
-            if time.monotonic() - self._begun >= seconds("HAND_OVER_S", 300 * 60):
+            if time.monotonic() - self._begun >= seconds("HAND_OVER_S", HAND_OVER_S):
                 self._call()
 
     def _look(self) -> None:
