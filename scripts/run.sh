@@ -3,12 +3,14 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bin=$PWD/.venv/bin
-read -r host port < <("$bin/python" -c '
+read -r host port keys < <("$bin/python" -c '
 from config.models import PORTS
 from medasr_service.settings import load
 settings = load()
-print(settings.host, settings.port or PORTS["medasr"])')
+print(settings.host, settings.port or PORTS["medasr"], len(settings.keys))')
 [ -n "${port:-}" ] || exit 1
+key=
+[ "$keys" = 0 ] || key=" -H 'Authorization: Bearer '\"\$KEY\"" # not the key itself: a terminal is no place for it
 case $host in
     0.0.0.0) name=127.0.0.1 ;;
     ::) name="[::1]" ;;
@@ -35,7 +37,7 @@ done
 cat <<EOF2
 
 MedASR is ready. Try it:
-  curl $address/v1/audio/transcriptions -F file=@medasr_service/demo_model/sample.wav
+  curl$key $address/v1/audio/transcriptions -F file=@medasr_service/demo_model/sample.wav
 Documentation: $address/docs
 
 EOF2
