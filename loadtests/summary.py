@@ -9,6 +9,7 @@ from statistics import median
 
 import matplotlib as mpl
 from matplotlib import pyplot as plt
+from matplotlib.ticker import MaxNLocator
 
 from loadtests.ramp import Step, p95
 
@@ -192,6 +193,7 @@ def plot(
     users.step([(a.at - begin) / 60 for a in answers], [a.users for a in answers], "C2-", lw=1, where="post")
     users.set_ylabel("users", color="C2")
     users.set_ylim(bottom=0)
+    users.yaxis.set_major_locator(MaxNLocator(integer=True))
     lower.legend(loc="upper left", fontsize=8)
     figure.savefig(file, dpi=110)
     plt.close(figure)
