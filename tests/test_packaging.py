@@ -60,7 +60,11 @@ def test_a_bento_holds_what_serving_needs_and_nothing_else(bento: Path) -> None:
     assert {Path(file).name for file in artefact} >= {"model.onnx", "manifest.json", "tokenizer.json"}
     assert len({Path(file).parent for file in artefact}) == 1
     recordings = re.compile(r"demo_model/(clips/|sample\.|training\.png)")
-    wanted = {file for file in tracked("medasr_service", "config") if not recordings.search(file)}
+    wanted = {
+        file
+        for file in tracked("medasr_service", "config/*.py", "config/inference.yaml")
+        if not recordings.search(file)
+    }
     assert files - artefact == wanted | {"service.py", "bentofile.yaml", "requirements-torch.txt"}
     assert sum(file.stat().st_size for file in source.rglob("*") if file.is_file()) < 40e6
 
