@@ -135,7 +135,12 @@ class MedASR:
         beam = language_model.load(found, vocabulary, SETTINGS)
         confidence = Confidence.load(found.folder)
         transcriber = Transcriber(self._infer, vocabulary, found.geometry, SETTINGS, beam, confidence)
-        self._served = Served(found, transcriber, SETTINGS.max_concurrent_requests)
+        self._served = Served(
+            found,
+            transcriber,
+            SETTINGS.max_concurrent_requests,
+            max_live_streams=SETTINGS.max_live_streams,
+        )
         app.state.served = self._served
 
     async def _infer(self, waveforms: list[Waveform]) -> list[Emission]:

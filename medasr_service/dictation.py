@@ -57,6 +57,7 @@ COMMANDS: dict[str, Command] = {
     "tab": Command("\t", right=True),
 }
 
+_SPLIT = [name.replace(" ", "") for name in COMMANDS if " " in name]  # commands of two words
 _HEADING = re.compile(r"\[([A-Z][A-Z0-9 /&-]*)\]")
 _GLUE = re.compile(r"(?<=[^{])(?=\{)|(?<=\})(?=[^}])|(?<=[^\[])(?=\[)|(?<=\])(?=[^\]])")
 
@@ -133,6 +134,22 @@ def _verbatim(parts: Sequence[_Part], at: int, items: list[Item]) -> Item:
         before = items.pop()
         return Item("text", before.text + part.text, before.words)
     return Item("text", part.text, (part.word,))
+
+
+def settled(words: Sequence[Word]) -> int:
+    """How many of the words no later word can change: what waits may be the start of a marker."""
+    parts = [(text, i) for i, word in enumerate(words) for text in _GLUE.split(word.text)]
+    for at in range(max(0, len(parts) - MAX_MARKER_PARTS + 1), len(parts)):
+        first = parts[at][0]
+        name = " ".join(text for text, _ in parts[at:]).translate({ord("{"): "", ord("}"): ""}).lower()
+        glued = name.replace(" ", "")
+        if (
+            any(command.startswith(glued) and glued != command for command in _SPLIT)
+            or (first.startswith("{") and not any("}" in text for text, _ in parts[at:]))
+            or (first.startswith("[") and not any("]" in text for text, _ in parts[at:]))
+        ):
+            return parts[at][1]
+    return len(words)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ def to_json(transcript: Transcript, *, logprobs: bool = False) -> Json:
     tokens = [token for word in transcript.words for token in word.tokens]
     return {
         "text": transcript.text,
-        **({"logprobs": [_logprob(token) for token in tokens]} if logprobs else {}),
+        **({"logprobs": [to_logprob(token) for token in tokens]} if logprobs else {}),
         "usage": usage(transcript),
     }
 
@@ -37,7 +37,7 @@ def to_verbose_json(transcript: Transcript, *, words: bool = False) -> Json:
         "raw_text": transcript.raw_text,
         "gain": round(transcript.gain, 3),
         "segments": [_segment(segment) for segment in transcript.segments],
-        **({"words": [_word(word) for word in transcript.words]} if words else {}),
+        **({"words": [to_word(word) for word in transcript.words]} if words else {}),
         "usage": usage(transcript),
     }
 
@@ -48,7 +48,7 @@ def to_delta(segment: Segment, *, logprobs: bool = False) -> Json:
     return {
         "type": "transcript.text.delta",
         "delta": segment.text,
-        **({"logprobs": [_logprob(token) for token in tokens]} if logprobs else {}),
+        **({"logprobs": [to_logprob(token) for token in tokens]} if logprobs else {}),
     }
 
 
@@ -56,7 +56,7 @@ def to_segment(segment: Segment, *, words: bool = False) -> Json:
     """What an event may tell of its segment beyond OpenAI's: as verbose_json has it, with its own words."""
     return {
         "segment": _segment(segment),
-        **({"words": [_word(word) for word in segment.words]} if words else {}),
+        **({"words": [to_word(word) for word in segment.words]} if words else {}),
     }
 
 
@@ -66,7 +66,7 @@ def to_done(transcript: Transcript, *, frame_s: float, logprobs: bool = False) -
     return {
         "type": "transcript.text.done",
         "text": transcript.text,
-        **({"logprobs": [_logprob(token) for token in tokens]} if logprobs else {}),
+        **({"logprobs": [to_logprob(token) for token in tokens]} if logprobs else {}),
         "usage": token_usage(round(transcript.duration / frame_s), len(tokens)),
     }
 
@@ -102,7 +102,7 @@ def _segment(segment: Segment) -> Json:
     }
 
 
-def _word(word: Word) -> Json:
+def to_word(word: Word) -> Json:
     return {
         "word": word.text,
         "start": round(word.start, 3),
@@ -112,7 +112,7 @@ def _word(word: Word) -> Json:
     }
 
 
-def _logprob(token: Token) -> Json:
+def to_logprob(token: Token) -> Json:
     return {"token": token.piece, "logprob": round(token.logprob, 4), "bytes": list(token.piece.encode())}
 
 

@@ -82,6 +82,14 @@ class Settings(BaseSettings):
     verify_max_wer: float = Field(0.5, ge=0)
     verify_max_wer_increase: float = 0.1
     verify_max_critical: int = Field(0, ge=0)
+    live_step_s: float = Field(0.4, ge=0.1, le=2)
+    live_context_s: float = Field(0.6, ge=0.2, le=2)
+    live_window_s: float = Field(8.0, ge=4, le=9)
+    live_buffer_s: float = Field(30.0, ge=1)
+    live_message_mb: float = Field(15.0, gt=0, le=16)
+    live_idle_timeout_s: float = Field(300.0, gt=0)
+    max_live_streams: int = Field(16, ge=1)
+    max_live_duration_s: float = Field(3600.0, gt=0)
 
     @field_validator("cache_dir", "spool_dir", "keywords_file")
     @classmethod

@@ -75,6 +75,18 @@ class Transcriber:
         """What ``Options.decoding`` may be."""
         return ("greedy", "lm") if self._beam else ("greedy",)
 
+    @property
+    def infer(self) -> Infer:
+        return self._infer
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        return self._vocabulary
+
+    @property
+    def geometry(self) -> FrameGeometry:
+        return self._geometry
+
     async def inspect(self, file: BinaryIO) -> AudioInfo:
         """Refuses what cannot be transcribed (InvalidAudio and its children) before any of it is."""
         limits = self._settings

@@ -22,6 +22,7 @@ LAYERS: dict[str, int] = {
             ["segments", "checkpoint", "keywords"],
             ["beam"],
             ["engines", "transcriber", "language_model"],
+            ["live"],
             ["api", "evaluation"],
             ["cli", "service"],
         ]

@@ -7,7 +7,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from medasr_service.api import transcriptions
+from medasr_service.api import realtime, transcriptions
 from medasr_service.api.page import add_panel
 from medasr_service.api.refusals import error_response
 from medasr_service.api.served import Served, served_or_503
@@ -31,6 +31,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.served = None
     key = [_BEARER] if settings.keys else []
     app.include_router(transcriptions.router, dependencies=key)
+    app.include_router(realtime.router)
     app.add_api_route("/v1/models", _list_models, tags=["models"], dependencies=key)
     app.add_api_route("/v1/models/{model:path}", _retrieve_model, tags=["models"], dependencies=key)
     app.add_api_route("/health", _health, tags=["service"])

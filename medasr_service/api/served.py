@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -25,9 +25,11 @@ class Served:
     max_concurrent_requests: int
     engine: str = ""
     created: int = field(default_factory=lambda: int(time.time()))
+    max_live_streams: int = 16
     draining: bool = False
     _active: int = 0
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
+    _live: list[Callable[[], None]] = field(default_factory=list)
 
     @property
     def ready(self) -> bool:
@@ -40,9 +42,11 @@ class Served:
         return "healthy" if self.ready else "starting"
 
     async def drain(self) -> None:
-        """Admits nothing from now on, and waits until nothing is under way."""
+        """Admits nothing from now on, ends live sessions, and waits until nothing is under way."""
         self.draining = True
-        while self._active:
+        for leave in self._live:
+            leave()
+        while self._active or self._live:
             self._idle.clear()
             await self._idle.wait()
 
@@ -86,6 +90,24 @@ class Served:
             yield
         finally:
             self._active -= 1
+            self._idle.set()
+
+    @contextmanager
+    def live(self, leave: Callable[[], None]) -> Iterator[None]:
+        """Counts a live session in and out; raises Busy at the limit, Draining where the service leaves.
+
+        ``leave`` is called where the service leaves later: the session ends its turn then.
+        """
+        if self.draining:
+            raise Draining
+        if len(self._live) >= self.max_live_streams:
+            limit = f"{self.max_live_streams} live sessions are under way, the limit of this service."
+            raise Busy(f"{limit} Try again.")
+        self._live.append(leave)
+        try:
+            yield
+        finally:
+            self._live.remove(leave)
             self._idle.set()
 
 

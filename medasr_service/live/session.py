@@ -1,0 +1,398 @@
+"""One speaker: audio in, events out. Knows neither sockets nor microphones."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+import numpy as np
+
+from medasr_service import ctc, dictation
+from medasr_service.audio import AudioInfo
+from medasr_service.ctc import Vocabulary
+from medasr_service.errors import InvalidRequest, MedASRError
+from medasr_service.geometry import Emission, FrameGeometry, Waveform
+from medasr_service.live.agreement import Agreement
+from medasr_service.live.events import (
+    Cleared,
+    Committed,
+    Completed,
+    Delta,
+    Event,
+    Failed,
+    SpeechStarted,
+    SpeechStopped,
+)
+from medasr_service.live.window import Window
+from medasr_service.live.writing import Writer
+from medasr_service.settings import Settings
+from medasr_service.transcriber import Infer
+from medasr_service.transcript import Word
+
+MIN_COMMIT_S = 0.1  # OpenAI's limit
+QUIET_STEP_S = 1.5  # between decodes while nothing seems to be said
+TAIL_S = 0.3  # behind the last sound, a decode is due
+HEARD_S = 0.2  # and with so much behind it, has heard all of it
+PAUSE_S = 0.1  # between two decodes at the least
+NOISY = 2.0
+IDLE_CONTEXT_S = 1.0  # what is kept while nobody speaks
+IDLE_AFTER_S = 2.0
+EDGE_FRAMES = 2  # at the end of the audio the model hears things
+MAX_FAILURES, RETRY_S = 3, 0.5  # of the model, in a row
+
+
+@dataclass(frozen=True, slots=True)
+class TurnDetection:
+    """OpenAI's server_vad: a turn begins where the model hears a piece with this posterior, and ends in a
+    pause of this length; ``prefix_padding_s`` is told, nothing more: all audio is heard anyway.
+    """
+
+    threshold: float = 0.5
+    prefix_padding_s: float = 0.3
+    silence_s: float = 0.5
+
+
+@dataclass
+class _Turn:
+    number: int
+    start_s: float
+    words: list[Word] = field(default_factory=list)
+    end_s: float = 0.0  # of the last word
+
+
+class _Do(Enum):
+    DECODE = auto()
+    STOP = auto()  # the turn is over, and all of it has been heard
+    COMMIT = auto()
+    CLEAR = auto()
+    CLOSE = auto()
+
+
+class Session:
+    """``append``, ``commit``, ``clear``, ``close`` from one side; ``events`` to the other."""
+
+    def __init__(
+        self,
+        infer: Infer,
+        vocabulary: Vocabulary,
+        geometry: FrameGeometry,
+        settings: Settings,
+        *,
+        raw: bool = False,
+        turn_detection: TurnDetection | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.turn_detection = turn_detection
+        self._infer = infer
+        self._vocabulary = vocabulary
+        self._geometry = geometry
+        self._settings = settings
+        self._clock = clock
+        self._window = Window(geometry)
+        self._agreement = Agreement(round(settings.live_context_s / geometry.frame_s))
+        self._writer = Writer(raw=raw)
+        self._commands: deque[tuple[int, _Do]] = deque()  # with the position at which they came
+        self._wake = asyncio.Event()
+        self._room = asyncio.Event()
+        self._turn: _Turn | None = None
+        self._turns = 0
+        self._turn_end = 0  # position at which the last turn ended
+        self._last_word_s = -IDLE_AFTER_S  # end of the last word heard, sure or not
+        self._infer_s = 0.0  # how long a decode takes now
+        self._failures = 0
+
+    # ------------------------------------------------------------------------------------------- from outside
+
+    @property
+    def raw(self) -> bool:
+        return self._writer.raw
+
+    @raw.setter
+    def raw(self, raw: bool) -> None:
+        self._writer.raw = raw
+
+    @property
+    def _received(self) -> int:
+        return self._window.end + self._window.waiting
+
+    @property
+    def _uncommitted(self) -> int:
+        return self._received - max([self._turn_end, *(position for position, _ in self._commands)])
+
+    def append(self, samples: Waveform) -> None:
+        """Mono at 16 kHz. Does not wait: ``room`` does."""
+        self._window.append(samples)
+        self._wake.set()
+
+    async def room(self) -> None:
+        """Returns once less than ``live_buffer_s`` waits: who appends without asking grows the buffer."""
+        while self._window.waiting > self._settings.live_buffer_s * self._geometry.sample_rate:
+            self._room.clear()
+            await self._room.wait()
+
+    def commit(self) -> None:
+        """Ends the turn here. Raises InvalidRequest where there is no audio to speak of."""
+        waiting_s = self._uncommitted / self._geometry.sample_rate
+        if waiting_s < MIN_COMMIT_S:
+            raise InvalidRequest(
+                f"The buffer holds {1000 * waiting_s:.0f} ms of audio; a commit needs at least "
+                f"{1000 * MIN_COMMIT_S:.0f} ms.",
+                code="input_audio_buffer_commit_empty",
+            )
+        self._command(_Do.COMMIT)
+
+    def clear(self) -> None:
+        """Forgets what was not committed."""
+        committed = max([self._window.end, *(position for position, _ in self._commands)])
+        self._window.drop_waiting(committed - self._window.end)
+        self._command(_Do.CLEAR)
+
+    def close(self) -> None:
+        """No more audio comes: ``events`` ends behind the last of them."""
+        self._command(_Do.CLOSE)
+
+    def _command(self, command: _Do) -> None:
+        self._commands.append((self._received, command))
+        self._wake.set()
+
+    async def events(self) -> AsyncGenerator[Event, None]:
+        """All that is heard, in order, until ``close``."""
+        while True:
+            todo = await self._next()
+            if todo is _Do.CLEAR:
+                yield self._clear()
+                continue
+            if todo is _Do.COMMIT:
+                yield Committed(self._open_turn(self._seconds(self._turn_end)).number)
+            ends = todo in (_Do.COMMIT, _Do.CLOSE)
+            if self._window.fresh and todo is not _Do.STOP:
+                try:
+                    words, speech = await self._decode()
+                except MedASRError as error:
+                    self._failures += 1
+                    if ends or self._failures >= MAX_FAILURES:
+                        yield self._fail(error)
+                        if todo is _Do.CLOSE:
+                            return
+                    else:
+                        await asyncio.sleep(RETRY_S)
+                    continue
+                self._failures = 0
+                for event in self._hear(words, speech):
+                    yield event
+            for event in self._end(todo):
+                yield event
+            if todo is _Do.CLOSE:
+                return
+            self._slide()
+
+    # ----------------------------------------------------------------------------------------- when to decode
+
+    async def _next(self) -> _Do:
+        """Waits until there is something to do; meanwhile audio comes into the window."""
+        while True:
+            window = self._window
+            # of a backlog, half a window at a time: two decodes must hear each word
+            most = int(self._settings.live_window_s / 2 * self._geometry.sample_rate)
+            until = self._commands[0][0] if self._commands else self._received
+            window.advance(min(most - window.fresh, until - window.end))
+            self._room.set()
+            if self._is_over():
+                return _Do.STOP
+            if self._commands and window.end >= self._commands[0][0]:
+                return self._commands.popleft()[1]
+            if window.fresh and window.fresh >= min(self._due(), most):
+                return _Do.DECODE
+            self._wake.clear()
+            await self._wake.wait()
+
+    def _due(self) -> int:
+        """How many samples must be new for a decode: fewer at the end of a word, more on a busy machine."""
+        step_s = max(self._settings.live_step_s, self._infer_s)
+        heard_s, end_s = self._seconds(self._window.heard), self._speech_end_s
+        if self._seconds(self._window.end) - end_s > PAUSE_S:
+            if heard_s < end_s + TAIL_S:
+                step_s = end_s + TAIL_S - heard_s
+            elif not self._agreement.waiting:
+                step_s = max(step_s, QUIET_STEP_S)
+        return int(max(step_s, self._infer_s, PAUSE_S) * self._geometry.sample_rate)
+
+    @property
+    def _speech_end_s(self) -> float:
+        """Where the last word ends, or the last sound: a word is only heard when most of it is said."""
+        return max(self._last_word_s, self._window.last_loud_s)
+
+    def _is_over(self) -> bool:
+        """Whether the turn ended in a pause of which the last decode heard the start, so that none is needed.
+
+        Where it is never quiet, because of noise, the model must have heard nothing for twice as long.
+        """
+        if self._turn is None or self.turn_detection is None:
+            return False
+        heard_s, now_s = self._seconds(self._window.heard), self._seconds(self._window.end)
+        if heard_s - self._last_word_s >= NOISY * self._silence_s:
+            return True
+        end_s = self._speech_end_s
+        return heard_s - end_s >= HEARD_S and now_s - end_s >= self._silence_s
+
+    @property
+    def _silence_s(self) -> float:
+        """The pause that ends a turn; a turn does not end inside a marker."""
+        assert self.turn_detection
+        return max(
+            self.turn_detection.silence_s, dictation.MAX_MARKER_GAP_S if self._writer.in_marker else 0.0
+        )
+
+    # ------------------------------------------------------------------------------------------ what is heard
+
+    async def _decode(self) -> tuple[list[Word], Emission]:
+        """The words of the window, and the posterior of speech in each of its frames."""
+        window = self._window
+        if window.is_silent and not self._agreement.waiting:
+            window.mark_heard()
+            return [], np.zeros((self._geometry.frames(len(window.audio)), 1), np.float32)
+        gain = 1.0
+        if self._settings.normalize:
+            gain = AudioInfo(0.0, window.peak).gain(max_gain=self._settings.max_gain)
+        started, audio = self._clock(), window.audio * np.float32(gain)
+        [emission] = await self._infer([audio])
+        window.mark_heard()
+        self._infer_s = 0.5 * self._infer_s + 0.5 * (self._clock() - started)
+        tokens = ctc.greedy(emission, self._vocabulary, start_frame=window.start_frame)
+        speech = 1 - np.exp(emission[:, sorted(self._vocabulary.silent)]).sum(axis=1, keepdims=True)
+        return ctc.words(tokens, self._geometry), speech
+
+    def _hear(self, words: Sequence[Word], speech: Emission) -> Iterator[Event]:
+        end_frame = self._window.start_frame + len(speech)
+        fresh = self._agreement.fresh(words)
+        if self._turn is None and not (fresh := self._begins(fresh, speech, end_frame)):
+            self._agreement.skip(end_frame - IDLE_CONTEXT_S / self._geometry.frame_s)
+            return
+        if self._turn is None:
+            yield from self._start(fresh[0])
+        assert self._turn
+        if fresh:
+            self._last_word_s = fresh[-1].end
+        else:
+            self._last_word_s = self._turn.end_s or self._last_word_s
+            self._agreement.skip(end_frame - IDLE_CONTEXT_S / self._geometry.frame_s)
+        late = end_frame - int(self._settings.live_window_s / self._geometry.frame_s)
+        yield from self._give(self._agreement.push(words, end_frame, forced_frame=late))
+
+    def _begins(self, fresh: list[Word], speech: Emission, end_frame: int) -> list[Word]:
+        """The words from the first on that is speech: sure enough, and not at the very edge."""
+        threshold = self.turn_detection.threshold if self.turn_detection else 0.0
+        for i, word in enumerate(fresh):
+            start, end = word.tokens[0].start_frame, word.tokens[-1].end_frame
+            peak = speech[start - self._window.start_frame : end - self._window.start_frame].max()
+            if peak >= threshold and start < end_frame - EDGE_FRAMES:
+                self._agreement.skip(start)
+                return fresh[i:]
+        return []
+
+    def _start(self, word: Word) -> Iterator[Event]:
+        if self.turn_detection is None:
+            self._open_turn(self._seconds(self._turn_end))
+            return
+        start_s = max(word.start - self.turn_detection.prefix_padding_s, self._seconds(self._turn_end))
+        yield SpeechStarted(self._open_turn(start_s).number, start_s)
+
+    def _open_turn(self, start_s: float) -> _Turn:
+        if self._turn is None:
+            self._turn = _Turn(self._turns, start_s)
+            self._turns += 1
+            self._writer.mark()
+        return self._turn
+
+    def _give(self, words: Sequence[Word]) -> Iterator[Event]:
+        """Words that are sure; a pause between two of them ends a turn too, where several came at once."""
+        given: list[Word] = []
+        for word in words:
+            turn = self._turn
+            if turn and turn.end_s and self.turn_detection and self._is_pause(turn.end_s, word.start):
+                yield from self._write(given)
+                given = []
+                yield from self._complete(turn.end_s + self.turn_detection.silence_s)
+            if self._turn is None:
+                yield from self._start(word)
+            assert self._turn
+            self._turn.end_s = word.end
+            given.append(word)
+        yield from self._write(given)
+
+    def _is_pause(self, start_s: float, end_s: float) -> bool:
+        gap_s = end_s - start_s
+        if gap_s < self._silence_s:
+            return False
+        return gap_s >= NOISY * self._silence_s or self._window.quiet_s(start_s, end_s) >= self._silence_s
+
+    def _write(self, words: Sequence[Word], *, final: bool = False) -> Iterator[Event]:
+        turn = self._turn
+        if turn is None:
+            return
+        ready = self._writer.push(words, final=final)
+        turn.words += ready
+        if ready:
+            yield Delta(turn.number, tuple(ready))
+
+    # ---------------------------------------------------------------------------------------------- turns end
+
+    def _end(self, todo: _Do) -> Iterator[Event]:
+        """Ends the turn where a command or a pause does."""
+        if todo in (_Do.COMMIT, _Do.CLOSE):
+            yield from self._give(self._agreement.finish())
+            if self._turn:
+                yield from self._complete(self._seconds(self._window.end), committed=todo is _Do.COMMIT)
+            self._agreement.skip(self._window.end / self._geometry.frame_samples)
+        elif todo is _Do.STOP or self._is_over():
+            yield from self._give(self._agreement.finish())
+            assert self.turn_detection
+            if self._turn:
+                silence_end_s = self._last_word_s + self.turn_detection.silence_s
+                yield from self._complete(min(silence_end_s, self._seconds(self._window.end)))
+
+    def _complete(self, end_s: float, *, committed: bool = False) -> Iterator[Event]:
+        turn = self._turn
+        assert turn
+        if self.turn_detection and not committed:
+            yield SpeechStopped(turn.number, end_s)
+        if not committed:
+            yield Committed(turn.number)
+        yield from self._write([], final=True)
+        yield Completed(turn.number, tuple(turn.words), end_s - turn.start_s)
+        self._turn = None
+        self._turn_end = round(end_s * self._geometry.sample_rate)
+
+    def _fail(self, error: MedASRError) -> Event:
+        """What the model could not hear is given up: the buffer must not grow while it is away."""
+        turn = self._open_turn(self._seconds(self._turn_end))
+        self._drop_turn()
+        return Failed(turn.number, error)
+
+    def _clear(self) -> Event:
+        turn = self._turn
+        self._writer.forget()
+        self._drop_turn()
+        return Cleared(turn.number if turn else self._turns)
+
+    def _drop_turn(self) -> None:
+        self._turn = None
+        self._failures = 0
+        self._window.mark_heard()
+        self._turn_end = self._window.end
+        self._agreement.skip(self._window.end / self._geometry.frame_samples)
+        self._slide()
+
+    def _slide(self) -> None:
+        """Keeps the context of what is still to be heard: a few seconds of speech, or one of silence."""
+        limit_s, frame_s = self._settings.live_window_s, self._geometry.frame_s
+        now_s = self._seconds(self._window.end)
+        idle = self._turn is None and now_s - self._last_word_s > IDLE_AFTER_S
+        if idle or len(self._window.audio) > limit_s * self._geometry.sample_rate:
+            keep_s = IDLE_CONTEXT_S if idle else limit_s / 2
+            self._window.slide(int(self._agreement.boundary - keep_s / frame_s))
+
+    def _seconds(self, position: int) -> float:
+        return position / self._geometry.sample_rate

@@ -1,0 +1,48 @@
+"""Words to text as they come: a marker that is split over two decodes is never written half."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from medasr_service import dictation
+from medasr_service.dictation import Cursor
+from medasr_service.transcript import Word
+
+
+class Writer:
+    """Writes on where it stopped: the texts of all turns, joined, are the text of the session."""
+
+    def __init__(self, *, raw: bool) -> None:
+        self.raw = raw
+        self._held: list[Word] = []  # may be the start of a marker
+        self._cursor = Cursor()
+        self._started = False
+        self._mark = (self._cursor, self._started)
+
+    @property
+    def in_marker(self) -> bool:
+        """Whether a brace or a bracket is open."""
+        return any("{" in word.text or "[" in word.text for word in self._held)
+
+    def push(self, words: Sequence[Word], *, final: bool = False) -> list[Word]:
+        """The words that later ones cannot change, each with what it writes."""
+        self._held += words
+        count = len(self._held) if final else dictation.settled(self._held)
+        ready, self._held = self._held[:count], self._held[count:]
+        written, self._cursor = dictation.attribute(dictation.parse(ready), self._cursor)
+        if not self.raw:
+            self._started = self._started or bool(written)
+            return list(written)
+        out = []
+        for word in written:
+            out.append(replace(word, written=(" " if self._started else "") + word.text))
+            self._started = True
+        return out
+
+    def mark(self) -> None:
+        """A turn begins here."""
+        self._mark = (self._cursor, self._started)
+
+    def forget(self) -> None:
+        """As if nothing had been written since the mark."""
+        self._held = []
+        self._cursor, self._started = self._mark
