@@ -1,15 +1,22 @@
 """WS /v1/realtime over a fake model that hears whatever the audio spells, and over the demo model."""
 
+import asyncio
 import base64
 import json
+import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
+import openai
 import pytest
+import soxr
 from fastapi.testclient import TestClient
 from starlette.testclient import WebSocketTestSession
 from starlette.websockets import WebSocketDisconnect
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
 
 from medasr_service.api.app import create_app
 from medasr_service.api.served import Served
@@ -18,7 +25,7 @@ from medasr_service.errors import NotReady
 from medasr_service.geometry import Emission, Waveform
 from medasr_service.settings import Settings
 from medasr_service.transcriber import Infer, Transcriber
-from tests.conftest import CLIPS
+from tests.conftest import CLIPS, Service
 from tests.test_transcriber import GEOMETRY, SENTENCE, VOCABULARY, hear, spell
 
 URL = "/v1/realtime?intent=transcription"
@@ -392,8 +399,6 @@ def test_a_browser_gets_its_protocol_back_and_never_its_key(make_app: Callable[.
 
 @pytest.mark.parametrize("rate", [16_000, 24_000])
 def test_the_demo_model_writes_what_the_file_endpoint_writes(client: TestClient, rate: int) -> None:
-    import soxr
-
     clip = CLIPS[0]
     answer = client.post("/v1/audio/transcriptions", files={"file": ("a.flac", clip.path.read_bytes())})
     audio = clip.waveform if rate == 16_000 else soxr.resample(clip.waveform, 16_000, rate, quality="HQ")
@@ -420,3 +425,69 @@ def test_a_service_that_leaves_transcribes_what_was_said(make_app: Callable[...,
         assert "".join(event.get("transcript", "") for event in talk.until(f"{PART}.completed")) == TEXT
         assert talk.error()["code"] == "draining"
         drained.result()
+
+
+@pytest.mark.e2e
+async def test_openai_transcribes_a_microphone(service: Service) -> None:
+    """Paced like one, over the wire, at 24 kHz, with server_vad; the text is the file's."""
+    clip = CLIPS[2]
+    audio = pcm(soxr.resample(np.pad(clip.waveform, (0, 24_000)), 16_000, 24_000, quality="HQ"))
+    url = service.url.replace("http", "ws")
+    async with openai.AsyncOpenAI(
+        base_url=f"{service.url}/v1", websocket_base_url=f"{url}/v1", api_key="none", max_retries=0
+    ) as sdk:
+        plain = await sdk.audio.transcriptions.create(model="medasr-demo", file=clip.path)
+        async with sdk.realtime.connect(extra_query={"intent": "transcription"}) as connection:
+            created = await connection.recv()
+            assert created.type == "session.created"
+            await connection.session.update(
+                session={
+                    "type": "transcription",
+                    "audio": {
+                        "input": {
+                            "format": {"type": "audio/pcm", "rate": 24_000},
+                            "transcription": {"model": "medasr-demo"},
+                            "turn_detection": {"type": "server_vad", "silence_duration_ms": 600},
+                        }
+                    },
+                }
+            )
+
+            async def speak() -> None:
+                start = time.monotonic()
+                for at in range(0, len(audio), 1920):  # 40 ms
+                    piece = base64.b64encode(audio[at : at + 1920]).decode()
+                    await connection.input_audio_buffer.append(audio=piece)
+                    await asyncio.sleep(start + (at + 1920) / 48_000 - time.monotonic())
+
+            speaking = asyncio.create_task(speak())
+            events: list[Any] = []
+            async for event in connection:
+                events.append(event)
+                if event.type == f"{PART}.completed":
+                    break
+            await speaking
+    deltas = [event.delta or "" for event in events if event.type == f"{PART}.delta"]
+    assert len(deltas) > 1
+    assert events[-1].type == f"{PART}.completed"
+    assert "".join(deltas) == events[-1].transcript == plain.text
+    assert f"{BUFFER}.speech_started" in {event.type for event in events}
+
+
+@pytest.mark.e2e
+async def test_a_socket_that_never_reads_or_sends_too_much_disturbs_no_other(service: Service) -> None:
+    url = service.url.replace("http", "ws") + URL
+    async with connect(url, max_queue=1) as deaf, connect(url, max_size=None) as loud, connect(url) as other:
+        for _ in range(2_000):  # each is answered with an error
+            await deaf.send("{")
+        with suppress(ConnectionClosed):
+            await loud.send(json.dumps(append(bytes(20 << 20))))
+        await loud.wait_closed()
+        assert loud.close_code == 1009
+        await other.send(json.dumps(MANUAL))
+        await other.send(json.dumps(append(pcm(CLIPS[0].waveform))))
+        await other.send(json.dumps(COMMIT))
+        kinds: list[str] = []
+        while not kinds or kinds[-1] != f"{PART}.completed":
+            kinds.append(json.loads(await asyncio.wait_for(other.recv(), 60))["type"])
+    assert "error" not in kinds

@@ -49,19 +49,29 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--keyword", action="append", default=[], help="a term to favour; may be repeated")
     parser.add_argument("--keywords-file", type=Path, help="terms to favour, one a line")
+    parser.add_argument(
+        "--stream", action="store_true", help="print the text segment by segment, as it comes"
+    )
     parser.add_argument("--no-progress", action="store_true", help="no progress bar")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace, config: Settings) -> int:
     """Transcribes each file; one that fails is reported and does not stop the others."""
+    if options.stream and (options.format != "text" or options.jsonl or options.output_dir):
+        raise UsageError("--stream prints text as it comes: neither another format nor a file")
     files = expand(options.files)
     outputs = _outputs(files, options.output_dir, SUFFIXES[options.format]) if options.output_dir else {}
     transcriber = model.load(config)
     failures = 0
     for name in files:
+        if options.stream and len(files) > 1:
+            print(f"{name}:")
         try:
             transcript = _transcribe(name, transcriber, options, config)
+            if options.stream:
+                print(flush=True)
+                continue
             _emit(name, transcript, options, config, outputs.get(name), several=len(files) > 1)
         except (MedASRError, OSError) as error:
             failures += 1
@@ -93,6 +103,8 @@ def _transcribe(
     )
     with ExitStack() as stack:
         file = stack.enter_context(_open(name))
+        if options.stream:
+            return asyncio.run(transcriber.transcribe(file, chosen, on_segment=_print))
         if options.no_progress or not sys.stderr.isatty():
             return asyncio.run(transcriber.transcribe(file, chosen))
         total = asyncio.run(transcriber.inspect(file)).duration
@@ -103,6 +115,10 @@ def _transcribe(
 def _open(name: str) -> BinaryIO:
     """Standard input goes into memory: decoding needs to return to the start."""
     return io.BytesIO(sys.stdin.buffer.read()) if name == STDIN else Path(name).open("rb")
+
+
+def _print(segment: Segment) -> None:
+    print(segment.text, end="", flush=True)
 
 
 def _advance(bar: Any, segment: Segment) -> None:

@@ -1,0 +1,290 @@
+"""Live dictation, measured: what it writes against the file's text, how late the text comes, how many speak.
+
+    python -m loadtests.live                                    # full-size cost, the demo model's words
+    python -m loadtests.live --cost none                        # the demo model alone
+
+The full-size network with random weights costs what google/medasr costs, and hears nothing. So each batch is
+run twice: by the full-size network, whose posteriors are thrown away, and by the demo model, whose posteriors
+are used. The demo model is small (it adds a few per cent), and what is measured is the text of real words at
+the full cost. Sessions share one model, as in the service: what waits while a batch runs makes the next
+batch. The hop between BentoML's processes (15 to 20 ms) and the WebSocket are not in it.
+
+Times of words are those that the file's transcript has, from the sound. Microphones are played in real time,
+in pieces of 40 ms, each stream starting a little later than the one before.
+"""
+
+import argparse
+import asyncio
+import json
+import resource
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from difflib import SequenceMatcher
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jiwer
+import numpy as np
+import soundfile
+
+from loadtests import random_checkpoint
+from medasr_service import checkpoint, engines
+from medasr_service.checkpoint import DEMO_FOLDER
+from medasr_service.ctc import Vocabulary
+from medasr_service.geometry import Emission, Waveform
+from medasr_service.live.events import Completed, Delta, Event
+from medasr_service.live.session import Session, TurnDetection
+from medasr_service.settings import Settings
+from medasr_service.transcriber import Infer, Options, Transcriber
+from medasr_service.transcript import Transcript, Word
+
+RATE = 16_000
+PIECE = RATE // 25
+STREAMS = (1, 2, 4, 6, 8)
+HELD_S = 2.0  # p95 of a stream that is held
+PAUSE_S = 1.2  # between the clips of a stream
+Json = dict[str, Any]
+
+
+class Batches:
+    """The model service in small: one batch at a time, of whatever waits."""
+
+    def __init__(self, *forwards: Callable[[Sequence[Waveform]], list[Emission]], most: int = 16) -> None:
+        self._forwards = forwards
+        self._most = most
+        self._waiting: list[tuple[Waveform, asyncio.Future[Emission]]] = []
+        self._wake = asyncio.Event()
+        self._pool = ThreadPoolExecutor(1)
+
+    async def infer(self, waveforms: list[Waveform]) -> list[Emission]:
+        futures: list[asyncio.Future[Emission]] = []
+        for waveform in waveforms:
+            futures.append(asyncio.get_running_loop().create_future())
+            self._waiting.append((waveform, futures[-1]))
+        self._wake.set()
+        return [await future for future in futures]
+
+    async def run(self) -> None:
+        while True:
+            await self._wake.wait()
+            batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+            if not batch:
+                self._wake.clear()
+                continue
+            work = partial(self._forward, [waveform for waveform, _ in batch])
+            emissions = await asyncio.get_running_loop().run_in_executor(self._pool, work)
+            for (_, future), emission in zip(batch, emissions, strict=True):
+                if not future.done():
+                    future.set_result(emission)
+
+    def _forward(self, waveforms: list[Waveform]) -> list[Emission]:
+        return [forward(waveforms) for forward in self._forwards][-1]
+
+
+@dataclass
+class Heard:
+    """What one stream was told, and when: seconds since its first sample."""
+
+    deltas: list[tuple[float, Word]] = field(default_factory=list)
+    turns: list[tuple[float, Completed]] = field(default_factory=list)
+
+    def take(self, at_s: float, event: Event) -> None:
+        if isinstance(event, Delta):
+            self.deltas += [(at_s, word) for word in event.words]
+        elif isinstance(event, Completed):
+            self.turns.append((at_s, event))
+
+    @property
+    def text(self) -> str:
+        return "".join(turn.text for _, turn in self.turns)
+
+
+def recordings() -> list[tuple[str, Waveform]]:
+    """The bundled ones."""
+    paths = [*sorted((DEMO_FOLDER / "clips").glob("*.flac")), DEMO_FOLDER / "sample.wav"]
+    return [(path.name, soundfile.read(path, dtype="float32")[0]) for path in paths]
+
+
+def joined(rng: np.random.Generator, seconds: float) -> Waveform:
+    """Clips with pauses between them, for so long at the least."""
+    clips = [waveform for name, waveform in recordings() if name.endswith(".flac")]
+    parts: list[Waveform] = []
+    while sum(map(len, parts)) < seconds * RATE:
+        parts += [clips[rng.integers(len(clips))], np.zeros(int(PAUSE_S * RATE), np.float32)]
+    return np.concatenate(parts)
+
+
+async def as_fast_as_heard(session: Session, waveform: Waveform) -> Heard:
+    """The audio in small pieces, each offered only when the session waits for it: time does not matter."""
+    heard = Heard()
+
+    async def feed() -> None:
+        for at in range(0, len(waveform), PIECE):
+            session.append(waveform[at : at + PIECE])
+            for _ in range(8):  # the session runs as far as it can
+                await asyncio.sleep(0)
+        session.close()
+
+    feeding = asyncio.create_task(feed())
+    async for event in session.events():
+        heard.take(0.0, event)
+    await feeding
+    return heard
+
+
+async def as_spoken(session: Session, waveform: Waveform, *, delay_s: float = 0.0) -> Heard:
+    """The audio in real time."""
+    heard = Heard()
+    await asyncio.sleep(delay_s)
+    start = time.monotonic()
+
+    async def feed() -> None:
+        for at in range(0, len(waveform), PIECE):
+            await asyncio.sleep(start + (at + PIECE) / RATE - time.monotonic())
+            session.append(waveform[at : at + PIECE])
+        session.close()
+
+    feeding = asyncio.create_task(feed())
+    async for event in session.events():
+        heard.take(time.monotonic() - start, event)
+    await feeding
+    return heard
+
+
+def delays(heard: Heard, words: Sequence[Word]) -> tuple[list[float], list[float]]:
+    """Seconds from the end of each word to its delta, and from the last of each turn to ``completed``."""
+    live = [word for _, word in heard.deltas]
+    ends: dict[int, float] = {}
+    matcher = SequenceMatcher(a=[w.text for w in live], b=[w.text for w in words], autojunk=False)
+    for a, b, size in matcher.get_matching_blocks():
+        ends.update({a + i: words[b + i].end for i in range(size)})
+    of_words = [at - ends[i] for i, (at, _) in enumerate(heard.deltas) if i in ends]
+    of_turns, last = [], -1
+    for at, turn in heard.turns:
+        last += len(turn.words)
+        if turn.words and last in ends:
+            of_turns.append(at - ends[last])
+    return of_words, of_turns
+
+
+class Bench:
+    def __init__(self, settings: Settings, cost: Path | None) -> None:
+        self._settings = settings
+        self._found = checkpoint.resolve(settings)
+        self._vocabulary = Vocabulary.load(self._found.folder)
+        self._demo = engines.load(self._found, settings)
+        self._forwards: list[Callable[[Sequence[Waveform]], list[Emission]]] = [self._demo.infer]
+        if cost:
+            full = checkpoint.resolve(settings.model_copy(update={"model": str(cost)}))
+            self._forwards.insert(0, engines.load(full, settings).infer)
+
+    def _session(self, infer: Infer, turns: TurnDetection | None) -> Session:
+        geometry = self._found.geometry
+        return Session(infer, self._vocabulary, geometry, self._settings, raw=True, turn_detection=turns)
+
+    async def _file(self, waveform: Waveform) -> Transcript:
+        import io
+
+        file = io.BytesIO()
+        soundfile.write(file, waveform, RATE, format="WAV", subtype="FLOAT")
+        transcriber = Transcriber(self._alone, self._vocabulary, self._found.geometry, self._settings)
+        return await transcriber.transcribe(file, Options.defaults(self._settings))
+
+    async def _alone(self, waveforms: list[Waveform]) -> list[Emission]:
+        return self._demo.infer(waveforms)
+
+    async def accuracy(self) -> Json:
+        """WER of what was completed live against the file's text, over the bundled recordings."""
+        result: Json = {}
+        for name, turns in (("server_vad", TurnDetection()), ("manual", None)):
+            pairs = []
+            for _, waveform in recordings():
+                heard = await as_fast_as_heard(self._session(self._alone, turns), waveform)
+                pairs.append(((await self._file(waveform)).raw_text, heard.text))
+            output = jiwer.process_words([a for a, _ in pairs], [b for _, b in pairs])
+            errors = output.substitutions + output.deletions + output.insertions
+            result[name] = {
+                "wer_percent": round(100 * output.wer, 2),
+                "words": errors + output.hits - output.insertions,
+                "recordings_equal": sum(a == b for a, b in pairs),
+                "recordings": len(pairs),
+            }
+        return result
+
+    async def streams(self, count: int, seconds: float) -> Json:
+        """So many at once, each a recording of its own."""
+        waveforms = [joined(np.random.default_rng(i), seconds) for i in range(count)]
+        truths = [(await self._file(waveform)).words for waveform in waveforms]
+        batches = Batches(*self._forwards)
+        running = asyncio.create_task(batches.run())
+        used, started = _cpu_s(), time.monotonic()
+        heard = await asyncio.gather(
+            *(
+                as_spoken(self._session(batches.infer, TurnDetection()), waveform, delay_s=0.13 * i)
+                for i, waveform in enumerate(waveforms)
+            )
+        )
+        used, lasted = _cpu_s() - used, time.monotonic() - started
+        running.cancel()
+        found = [delays(each, truth) for each, truth in zip(heard, truths, strict=True)]
+        of_words = np.concatenate([words for words, _ in found])
+        of_turns = np.concatenate([turns for _, turns in found])
+        return {
+            "streams": count,
+            "words": len(of_words),
+            "delta_p50_s": _percentile(of_words, 50),
+            "delta_p95_s": _percentile(of_words, 95),
+            "completed_p50_s": _percentile(of_turns, 50),
+            "completed_p95_s": _percentile(of_turns, 95),
+            "cpus_used": round(used / lasted, 2),
+        }
+
+
+def _percentile(values: Any, percent: float) -> float:
+    return round(float(np.percentile(values, percent)), 2)
+
+
+def _cpu_s() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def measure(
+    settings: Settings, *, cost: Path | None, streams: Sequence[int] = STREAMS, seconds: float = 25.0
+) -> Json:
+    """All figures; ``cost`` is the checkpoint that is run for its cost. Takes ``seconds`` for each number."""
+
+    async def run() -> Json:
+        bench = Bench(settings, cost)
+        accuracy = await bench.accuracy()
+        loads = []
+        for count in streams:
+            loads.append(await bench.streams(count, seconds))
+            if loads[-1]["delta_p95_s"] > HELD_S:
+                break
+        held = [load["streams"] for load in loads if load["delta_p95_s"] <= HELD_S]
+        return {"accuracy": accuracy, "loads": loads, "streams_held": max(held, default=0)}
+
+    return asyncio.run(run())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--cost", default="build/random-checkpoint", help="checkpoint to run for its cost, or none"
+    )
+    parser.add_argument("--streams", type=int, nargs="+", default=STREAMS)
+    parser.add_argument("--seconds", type=float, default=25.0)
+    options = parser.parse_args()
+    cost = None if options.cost == "none" else random_checkpoint.make(Path(options.cost))
+    result = measure(Settings(), cost=cost, streams=options.streams, seconds=options.seconds)
+    print(json.dumps(result, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""medasr listen: what is said into the microphone, as text that grows. All stays on this machine."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
+from typing import Any, Protocol
+
+import numpy as np
+
+from medasr_service.audio import SAMPLE_RATE
+from medasr_service.cli import model
+from medasr_service.cli.status import EXIT_OK
+from medasr_service.errors import MedASRError
+from medasr_service.geometry import Waveform
+from medasr_service.live.events import Delta, Failed
+from medasr_service.live.session import Session, TurnDetection
+from medasr_service.settings import Settings
+from medasr_service.transcriber import Transcriber
+
+BLOCK = SAMPLE_RATE // 25  # samples that the microphone gives at a time
+
+
+class NoMicrophone(MedASRError):
+    """There is no microphone, or nothing to read it with."""
+
+
+class Listen(Protocol):
+    """Opens a microphone; what it hears goes to the callback, from a thread of its own."""
+
+    def __call__(
+        self, device: str | int | None, on_audio: Callable[[Waveform], None]
+    ) -> AbstractContextManager[Any]: ...
+
+
+def add(commands: Any) -> None:
+    parser = commands.add_parser("listen", help="print what is said into the microphone, while it is said")
+    parser.add_argument(
+        "--device", help="number or part of the name of the microphone; default: the system's"
+    )
+    parser.add_argument("--formatting", choices=("dictation", "raw"), help="default: as set")
+    parser.add_argument("--list-devices", action="store_true", help="print the microphones and leave")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace, config: Settings) -> int:
+    if options.list_devices:
+        print(_sounddevice().query_devices())
+        return EXIT_OK
+    device = int(options.device) if options.device and options.device.isdigit() else options.device
+    with microphone(device, lambda _: None):  # before the model's minute
+        pass
+    transcriber = model.load(config)
+    raw = (options.formatting or config.formatting) == "raw"
+    print("medasr: listening; Ctrl-C ends it", file=sys.stderr)
+    asyncio.run(listen(transcriber, config, microphone, device=device, raw=raw))
+    return EXIT_OK
+
+
+async def listen(
+    transcriber: Transcriber,
+    config: Settings,
+    microphone: Listen,
+    *,
+    device: str | int | None = None,
+    raw: bool = False,
+) -> None:
+    """Prints until the microphone ends or the user does: then what was said is still transcribed."""
+    session = Session(
+        transcriber.infer,
+        transcriber.vocabulary,
+        transcriber.geometry,
+        config,
+        raw=raw,
+        turn_detection=TurnDetection(),
+    )
+    loop = asyncio.get_running_loop()
+
+    def hear(samples: Waveform) -> None:
+        loop.call_soon_threadsafe(session.append, samples if len(samples) else np.empty(0, np.float32))
+
+    with microphone(device, hear):
+        printing = asyncio.create_task(_print(session))
+        with suppress(asyncio.CancelledError):  # Ctrl-C
+            await asyncio.shield(printing)
+    session.close()
+    await printing
+    print()
+
+
+async def _print(session: Session) -> None:
+    async for event in session.events():
+        if isinstance(event, Delta):
+            print(event.text, end="", flush=True)
+        elif isinstance(event, Failed):
+            print(f"\nmedasr: {event.error.message}", file=sys.stderr)
+
+
+def microphone(device: str | int | None, on_audio: Callable[[Waveform], None]) -> AbstractContextManager[Any]:
+    """Mono at 16 kHz. Raises NoMicrophone."""
+    sounddevice = _sounddevice()
+
+    def callback(block: Any, frames: int, when: Any, status: Any) -> None:
+        on_audio(block[:, 0].copy())
+
+    try:
+        stream: AbstractContextManager[Any] = sounddevice.InputStream(
+            samplerate=SAMPLE_RATE,
+            blocksize=BLOCK,
+            channels=1,
+            dtype="float32",
+            device=device,
+            callback=callback,
+        )
+    except (sounddevice.PortAudioError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise NoMicrophone(f"No microphone can be opened: {reason}") from None
+    return stream
+
+
+def _sounddevice() -> Any:
+    try:
+        import sounddevice
+    except ImportError:
+        raise NoMicrophone("medasr listen needs sounddevice: pip install 'medasr-service[listen]'") from None
+    except OSError:
+        raise NoMicrophone("medasr listen needs PortAudio: apt install libportaudio2") from None
+    return sounddevice

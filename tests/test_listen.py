@@ -1,0 +1,113 @@
+"""medasr listen, with a microphone that is the test's, and medasr transcribe --stream."""
+
+import asyncio
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from medasr_service import cli
+from medasr_service.cli import EXIT_OK, EXIT_USAGE, listen, model
+from medasr_service.geometry import Emission, Waveform
+from medasr_service.settings import Settings
+from medasr_service.transcriber import Transcriber
+from tests.conftest import CLIPS
+from tests.test_transcriber import GEOMETRY, SENTENCE, VOCABULARY, hear, spell
+
+TEXT = "FINDINGS\nLungs are clear."
+SPEECH = np.concatenate((spell(SENTENCE), np.zeros(16_000, np.float32)))
+
+
+async def infer(waveforms: list[Waveform]) -> list[Emission]:
+    return [hear(waveform) for waveform in waveforms]
+
+
+def transcriber() -> Transcriber:
+    return Transcriber(infer, VOCABULARY, GEOMETRY, Settings(normalize=False))
+
+
+async def test_what_is_said_is_printed_while_it_is_said_and_at_the_end(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    grown: list[str] = []
+    spoken = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    @contextmanager
+    def microphone(device: Any, on_audio: Callable[[Waveform], None]) -> Iterator[None]:
+        async def speak() -> None:
+            for at in range(0, len(SPEECH), 640):
+                await asyncio.to_thread(on_audio, SPEECH[at : at + 640])
+            grown.append(capsys.readouterr().out)
+            await asyncio.to_thread(on_audio, SPEECH)
+            spoken.set()
+
+        speaking = loop.create_task(speak())
+        yield
+        assert speaking.done()
+
+    listening = asyncio.create_task(listen.listen(transcriber(), Settings(normalize=False), microphone))
+    await spoken.wait()
+    listening.cancel()  # as Ctrl-C does
+    await listening
+    assert grown[0] == TEXT
+    assert grown[0] + capsys.readouterr().out == f"{TEXT}\n\n{TEXT}\n"
+
+
+def test_without_sounddevice_it_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "sounddevice", None)
+    assert cli.main(["listen"]) == EXIT_USAGE
+    assert "pip install 'medasr-service[listen]'" in capsys.readouterr().err
+
+
+class PortAudioError(Exception):
+    pass
+
+
+def refuse(**_: Any) -> AbstractContextManager[Any]:
+    raise PortAudioError("Error querying device -1")
+
+
+def test_without_a_microphone_it_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake = SimpleNamespace(PortAudioError=PortAudioError, InputStream=refuse)
+    monkeypatch.setitem(sys.modules, "sounddevice", fake)
+    assert cli.main(["listen"]) == EXIT_USAGE
+    assert "No microphone can be opened: Error querying device -1" in capsys.readouterr().err
+
+
+def test_the_microphone_is_asked_for_what_the_model_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
+
+    def open_stream(**options: Any) -> AbstractContextManager[Any]:
+        asked.update(options)
+        return contextmanager(lambda: iter([None]))()
+
+    fake = SimpleNamespace(PortAudioError=PortAudioError, InputStream=open_stream)
+    monkeypatch.setitem(sys.modules, "sounddevice", fake)
+    heard: list[Waveform] = []
+    with listen.microphone("headset", heard.append):
+        asked["callback"](np.ones((640, 1), np.float32), 640, None, None)
+    assert (asked["samplerate"], asked["channels"], asked["device"]) == (16_000, 1, "headset")
+    assert heard[0].shape == (640,)
+
+
+def test_a_stream_prints_each_segment_as_it_comes(
+    make_transcriber: Callable[..., Transcriber],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(model, "load", lambda _: make_transcriber())
+    name = str(CLIPS[0].path)
+    assert cli.main(["transcribe", name, "--no-progress"]) == EXIT_OK
+    plain = capsys.readouterr().out
+    assert cli.main(["transcribe", name, "--stream"]) == EXIT_OK
+    assert capsys.readouterr().out == plain
+    assert cli.main(["transcribe", name, "--stream", "--format", "srt"]) == EXIT_USAGE

@@ -1,0 +1,308 @@
+"""Live sessions without a wire: what is given out, when, and how much is held."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import aclosing
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medasr_service import dictation
+from medasr_service.errors import InvalidRequest, NotReady
+from medasr_service.geometry import Emission, Waveform
+from medasr_service.live import session as live_session
+from medasr_service.live.agreement import Agreement
+from medasr_service.live.events import (
+    Committed,
+    Completed,
+    Delta,
+    Event,
+    Failed,
+    SpeechStarted,
+    SpeechStopped,
+)
+from medasr_service.live.pcm import PCM16
+from medasr_service.live.session import Session, TurnDetection
+from medasr_service.live.writing import Writer
+from medasr_service.settings import Settings
+from medasr_service.transcript import Token, Word
+from tests.test_transcriber import GEOMETRY, SENTENCE, VOCABULARY, hear, spell
+
+TEXT = "FINDINGS\nLungs are clear."
+SPEECH = spell(SENTENCE)
+PIECE = 640
+
+
+def word(text: str, start: int, *, frames: int = 2, sure: float = 0.99) -> Word:
+    token = Token(2, f"▁{text}", start, start + frames, float(np.log(sure)))
+    return Word(text, GEOMETRY.seconds(start), GEOMETRY.seconds(start + frames), sure, (token,))
+
+
+def texts(words: Sequence[Word]) -> list[str]:
+    return [each.text for each in words]
+
+
+# --- agreement
+
+
+def test_two_decodes_must_agree_on_a_word() -> None:
+    agreement = Agreement(5)
+    assert agreement.push([word("lung", 10), word("are", 20)], 40) == []
+    assert agreement.push([word("lungs", 10), word("are", 20)], 60) == []
+    assert texts(agreement.push([word("lungs", 11), word("are", 21)], 60)) == ["lungs", "are"]
+
+
+def test_a_word_at_the_end_of_the_audio_waits_for_its_context() -> None:
+    agreement = Agreement(5)
+    words = [word("lungs", 10), word("are", 20)]
+    agreement.push(words, 24)
+    assert texts(agreement.push(words, 24)) == ["lungs"]
+    assert texts(agreement.push(words, 32)) == ["are"]
+
+
+def test_a_word_that_is_unsure_waits_for_twice_the_context() -> None:
+    agreement = Agreement(10)
+    words = [word("lungs", 10, sure=0.5), word("are", 20)]
+    agreement.push(words, 30)
+    assert agreement.push(words, 30) == []
+    assert texts(agreement.push(words, 32)) == ["lungs", "are"]
+
+
+def test_what_was_given_out_is_not_given_out_again_a_few_frames_later() -> None:
+    agreement = Agreement(5)
+    words = [word("lungs", 10), word("are", 20)]
+    agreement.push(words, 60)
+    assert texts(agreement.push(words, 60)) == ["lungs", "are"]
+    later = [word("lungs", 12), word("are", 23)]
+    assert agreement.push(later, 60) == agreement.push(later, 60) == []
+
+
+def test_a_word_is_forced_out_before_it_leaves_the_window() -> None:
+    agreement = Agreement(5)
+    assert texts(agreement.push([word("lungs", 10), word("are", 200)], 240, forced_frame=40)) == ["lungs"]
+
+
+def test_at_the_end_nothing_waits() -> None:
+    agreement = Agreement(5)
+    agreement.push([word("lungs", 10), word("are", 20)], 22)
+    assert texts(agreement.finish()) == ["lungs", "are"]
+    assert agreement.finish() == []
+
+
+# --- writing
+
+SPOKEN = (
+    "lungs new open {period} {new paragraph} {next} para}graph} line} [EXAM TYPE] fast{comma}but {unknown "
+    "thing} {{period}} quote} {colon} [FINDINGS] full stop}"
+)
+PIECES_OF_TEXT = st.sampled_from(SPOKEN.split())
+
+
+@given(st.lists(PIECES_OF_TEXT, max_size=25), st.data())
+def test_text_that_comes_in_pieces_is_the_text_of_the_whole(spoken: list[str], data: Any) -> None:
+    words = [word(text, 10 * i) for i, text in enumerate(spoken)]
+    writer, written, at = Writer(raw=False), "", 0
+    while at < len(words):
+        size = data.draw(st.integers(1, 4))
+        written += "".join(each.written for each in writer.push(words[at : at + size]))
+        at += size
+    written += "".join(each.written for each in writer.push([], final=True))
+    assert written == dictation.render(dictation.parse(words))[0]
+
+
+def test_a_marker_in_two_parts_is_not_written_half() -> None:
+    writer = Writer(raw=False)
+    assert texts(writer.push([word("lungs", 0), word("{new", 10)])) == ["lungs"]
+    assert writer.in_marker
+    assert texts(writer.push([word("paragraph}", 20)])) == ["{new", "paragraph}"]
+    assert not writer.in_marker
+    [last] = writer.push([word("clear", 30)])
+    assert last.written == "\n\nClear"
+
+
+# --- sessions
+
+
+class Model:
+    """Hears what the audio spells; knows what it was asked."""
+
+    def __init__(self, *, failures: int = 0) -> None:
+        self.lengths_s: list[float] = []
+        self.failures = failures
+
+    async def infer(self, waveforms: list[Waveform]) -> list[Emission]:
+        self.lengths_s += [len(waveform) / 16_000 for waveform in waveforms]
+        await asyncio.sleep(0)
+        if self.failures:
+            self.failures -= 1
+            raise NotReady("The model cannot be reached.")
+        return [hear(waveform) for waveform in waveforms]
+
+
+def make(model: Model, *, turns: TurnDetection | None = None, **settings: Any) -> Session:
+    configured = Settings(**{"normalize": False, **settings})
+    return Session(model.infer, VOCABULARY, GEOMETRY, configured, turn_detection=turns, clock=lambda: 0.0)
+
+
+async def run(session: Session, audio: Waveform, *, paced: bool = True) -> list[Event]:
+    """All events of the audio, offered in pieces as a microphone does, or at once."""
+
+    async def feed() -> None:
+        for at in range(0, len(audio), PIECE if paced else len(audio)):
+            session.append(audio[at : at + (PIECE if paced else len(audio))])
+            for _ in range(8):
+                await asyncio.sleep(0)
+        session.close()
+
+    feeding = asyncio.create_task(feed())
+    events = [event async for event in session.events()]
+    await feeding
+    return events
+
+
+def silence(seconds: float) -> Waveform:
+    return np.zeros(int(seconds * 16_000), np.float32)
+
+
+@pytest.mark.parametrize("turns", [None, TurnDetection()])
+@pytest.mark.parametrize("paced", [True, False])
+async def test_deltas_join_to_the_transcripts_and_those_to_the_text(
+    turns: TurnDetection | None, paced: bool
+) -> None:
+    audio = np.concatenate([part for _ in range(6) for part in (SPEECH, silence(1.5))])
+    events = await run(make(Model(), turns=turns), audio, paced=paced)
+    completed = [event for event in events if isinstance(event, Completed)]
+    for event in completed:
+        deltas = [e.text for e in events if isinstance(e, Delta) and e.turn == event.turn]
+        assert "".join(deltas) == event.text
+    assert "".join(event.text for event in completed) == "\n\n".join([TEXT] * 6)
+    assert len(completed) == (6 if turns else 1)
+
+
+async def test_text_comes_while_one_speaks() -> None:
+    audio = np.concatenate([spell(SENTENCE, pause_frames=0)] * 8)
+    events = await run(make(Model()), audio)
+    first = next(i for i, event in enumerate(events) if isinstance(event, Delta))
+    committed = next((i for i, e in enumerate(events) if isinstance(e, Completed)))
+    assert committed - first > 5
+
+
+async def test_a_turn_is_told_in_order_with_its_times() -> None:
+    events = await run(make(Model(), turns=TurnDetection()), np.concatenate((silence(2), SPEECH, silence(2))))
+    kinds = [type(event) for event in events if not isinstance(event, Delta)]
+    assert kinds == [SpeechStarted, SpeechStopped, Committed, Completed]
+    started, stopped = events[0], next(event for event in events if isinstance(event, SpeechStopped))
+    assert isinstance(started, SpeechStarted)
+    assert started.at_s == pytest.approx(2 + 3 * 0.04 - 0.3, abs=0.1)
+    assert stopped.at_s == pytest.approx(2 + len(spell(SENTENCE, pause_frames=0)) / 16_000 + 0.5, abs=0.15)
+
+
+async def test_a_longer_pause_is_asked_for() -> None:
+    audio = np.concatenate((SPEECH, silence(1.5), SPEECH, silence(2)))
+    events = await run(make(Model(), turns=TurnDetection(silence_s=3.0)), audio)
+    assert sum(isinstance(event, Completed) for event in events) == 1
+
+
+@pytest.mark.parametrize("paced", [True, False])
+async def test_no_window_is_longer_than_the_model_was_trained_on(paced: bool) -> None:
+    for audio in (np.concatenate([spell(SENTENCE, pause_frames=0)] * 40), silence(60) + 0.001):
+        model = Model()
+        await run(make(model), audio.astype(np.float32), paced=paced)
+        assert max(model.lengths_s) <= 20
+
+
+async def test_a_microphone_that_is_off_costs_nothing() -> None:
+    model = Model()
+    assert await run(make(model, turns=TurnDetection()), silence(60)) == []
+    assert model.lengths_s == []
+
+
+async def test_silence_is_heard_less_often_than_speech(rng: np.random.Generator) -> None:
+    quiet, speaking = Model(), Model()
+    noise = rng.normal(0, 0.001, 30 * 16_000).astype(np.float32)
+    await run(make(quiet, turns=TurnDetection()), np.concatenate((SPEECH, noise)))
+    await run(
+        make(speaking, turns=TurnDetection()),
+        np.concatenate([spell(SENTENCE, pause_frames=0)] * 40)[: len(noise)],
+    )
+    assert len(quiet.lengths_s) < len(speaking.lengths_s) / 2
+
+
+async def test_a_busy_machine_is_asked_less_often() -> None:
+    audio = np.concatenate([spell(SENTENCE, pause_frames=0)] * 40)
+    model, busy = Model(), Model()
+    await run(make(model), audio)
+    session, times = make(busy), iter(np.arange(0, 1e6, 0.75))
+    session._clock = lambda: float(next(times))  # each decode takes 1.5 s
+    await run(session, audio)
+    assert len(busy.lengths_s) < len(model.lengths_s) / 1.5
+
+
+async def test_a_failure_is_survived_and_the_third_fails_the_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_session, "RETRY_S", 0.0)
+    audio = np.concatenate((SPEECH, silence(2)))
+    events = await run(make(Model(failures=2), turns=TurnDetection()), audio)
+    assert [event.text for event in events if isinstance(event, Completed)] == [TEXT]
+    events = await run(make(Model(failures=3), turns=TurnDetection()), np.concatenate((audio, audio)))
+    assert sum(isinstance(event, Failed) for event in events) == 1
+    assert events[-1] == next(event for event in reversed(events) if isinstance(event, Completed))
+
+
+async def test_who_sends_faster_than_it_is_heard_waits() -> None:
+    session = make(Model(), live_buffer_s=1)
+    session.append(silence(3))
+    waiting = asyncio.create_task(session.room())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    async with aclosing(session.events()) as events:
+        hearing = asyncio.ensure_future(anext(events))
+        await waiting
+        hearing.cancel()
+        await asyncio.gather(hearing, return_exceptions=True)
+
+
+async def test_leaving_ends_the_work() -> None:
+    cancelled = asyncio.Event()
+
+    async def infer(_: list[Waveform]) -> list[Emission]:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+        raise AssertionError
+
+    session = Session(infer, VOCABULARY, GEOMETRY, Settings())
+    session.append(SPEECH)
+    events = session.events()
+    task = asyncio.ensure_future(anext(events))
+    await asyncio.sleep(0.01)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert cancelled.is_set()
+
+
+async def test_a_commit_without_audio_is_refused_and_again_after_a_commit() -> None:
+    session = make(Model())
+    with pytest.raises(InvalidRequest) as caught:
+        session.commit()
+    assert caught.value.code == "input_audio_buffer_commit_empty"
+    session.append(SPEECH)
+    session.commit()
+    with pytest.raises(InvalidRequest):
+        session.commit()
+
+
+# --- pcm
+
+
+@pytest.mark.parametrize("rate", [16_000, 24_000])
+def test_pieces_of_pcm_are_the_whole(rate: int, rng: np.random.Generator) -> None:
+    data = rng.integers(-20_000, 20_000, rate, np.int16).tobytes()
+    whole, pieces = PCM16(rate), PCM16(rate)
+    at_once = np.concatenate((whole.decode(data), whole.flush()))
+    parts = [pieces.decode(data[i : i + 254]) for i in range(0, len(data), 254)]
+    assert len(at_once) == 16_000
+    np.testing.assert_allclose(np.concatenate((*parts, pieces.flush())), at_once, atol=1e-5)
