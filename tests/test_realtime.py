@@ -223,6 +223,8 @@ def test_raw_formatting_and_logprobs_are_for_the_asking(talk: Talk) -> None:
 BAD_MESSAGES: dict[str, tuple[str, str | None, str | None]] = {  # what is sent, code, param
     "no JSON": ("{", "invalid_json", None),
     "deep JSON": ("[" * 100_000, "invalid_json", None),
+    "half a surrogate": (r'{"type": "nope", "event_id": "\ud800"}', "invalid_value", "type"),
+    "a number of 5,000 digits": ("1" * 5000, "invalid_json", None),
     "no object": ("[1]", "invalid_value", None),
     "no type": ("{}", "invalid_value", "type"),
     "an unknown event": ('{"type": "response.create"}', "invalid_value", "type"),

@@ -144,7 +144,7 @@ class _Connection:
 
     async def _say(self, event: Json) -> None:
         """One at a time; raises TimeoutError where the client takes nothing: memory must not grow for it."""
-        text = json.dumps({"event_id": _id("event"), **event}, ensure_ascii=False)
+        text = json.dumps({"event_id": _id("event"), **event})  # ASCII: half a surrogate cannot be sent
         async with self._lock, asyncio.timeout(self._settings.send_timeout_s):
             await self._websocket.send_text(text)
 

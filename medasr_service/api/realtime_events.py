@@ -29,8 +29,8 @@ class Transcription(_Model):
     """``prompt`` is accepted and changes nothing; ``formatting`` is ours."""
 
     model: str | None = None
-    language: str | None = None
-    prompt: str | None = None
+    language: str | None = Field(None, max_length=35)
+    prompt: str | None = Field(None, max_length=10_000)
     formatting: Literal["dictation", "raw"] = "dictation"
 
 
@@ -69,9 +69,10 @@ class Session(_Model):
 
     def updated(self, change: Json) -> "Session":
         """What ``change`` leaves out stays as it is. Raises InvalidRequest that names the field."""
-        merged = _merged(self.model_dump(), change)
         try:
-            session = Session.model_validate(merged)
+            session = Session.model_validate(_merged(self.model_dump(), change))
+        except RecursionError:
+            raise InvalidRequest("session is nested too deeply.", param="session") from None
         except ValidationError as error:
             first = error.errors()[0]
             param = ".".join(map(str, ("session", *first["loc"])))
