@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
 import openai
@@ -30,6 +31,9 @@ def events(body: str) -> list[dict[str, Any]]:
     blocks = [block for block in body.split("\n\n") if block]
     assert all("\n" not in block and block.startswith(("data: ", ": ")) for block in blocks)
     return [json.loads(block[6:]) for block in blocks if block.startswith("data: ")]
+
+
+STATUS: ContextVar[int] = ContextVar("status", default=0)
 
 
 class Call:
@@ -70,6 +74,10 @@ class Call:
 
     async def _send(self, message: Any) -> None:
         self.sent.append(message)
+        if message["type"] == "http.response.start":
+            STATUS.set(message["status"])
+        elif not message.get("more_body"):
+            assert STATUS.get() == self.status  # as BentoML's metrics do
         if self.on_send:
             await self.on_send(message)
 

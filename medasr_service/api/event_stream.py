@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AsyncExitStack, aclosing, suppress
+from contextlib import AsyncExitStack, aclosing
 from typing import Any
 
 from starlette.responses import StreamingResponse
@@ -50,7 +50,8 @@ class EventStream(StreamingResponse):
             nonlocal started
             started = True
             try:
-                await asyncio.wait_for(send(message), self._send_timeout_s)
+                async with asyncio.timeout(self._send_timeout_s):
+                    await send(message)
             except (TimeoutError, OSError):
                 raise ClientDisconnected from None
 
@@ -60,24 +61,28 @@ class EventStream(StreamingResponse):
             except ClientDisconnected:
                 if not started:
                     raise
-            except Exception as error:
-                if not started:
-                    raise
-                shown = error if isinstance(error, MedASRError) else MedASRError(FAILED)
-                with suppress(ClientDisconnected):
-                    await self._finish(say, _data({"type": "error", **error_body(shown)}))
-                if shown is not error:
-                    raise
 
     async def _send_all(self, say: Send) -> None:
+        """All messages from one task: BentoML's metrics keep the status in a context variable."""
         started = False
-        async with aclosing(self._texts()) as texts:
-            async for text in texts:
-                if not started:
-                    await say({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-                    started = True
-                await say({"type": "http.response.body", "body": text.encode(), "more_body": True})
-        await self._finish(say)
+        try:
+            async with aclosing(self._texts()) as texts:
+                async for text in texts:
+                    if not started:
+                        await say({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+                        started = True
+                    await say({"type": "http.response.body", "body": text.encode(), "more_body": True})
+        except ClientDisconnected:
+            raise
+        except Exception as error:
+            if not started:
+                raise
+            shown = error if isinstance(error, MedASRError) else MedASRError(FAILED)
+            await self._finish(say, _data({"type": "error", **error_body(shown)}))
+            if shown is not error:
+                raise
+        else:
+            await self._finish(say)
 
     async def _finish(self, say: Send, text: str = "") -> None:
         await say({"type": "http.response.body", "body": text.encode(), "more_body": False})
