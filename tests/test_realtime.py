@@ -15,7 +15,7 @@ import soxr
 from fastapi.testclient import TestClient
 from starlette.testclient import WebSocketTestSession
 from starlette.websockets import WebSocketDisconnect
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from medasr_service.api.app import create_app
@@ -429,6 +429,39 @@ def test_a_service_that_leaves_transcribes_what_was_said(make_app: Callable[...,
         drained.result()
 
 
+async def test_a_reader_that_takes_nothing_is_read_no_more_and_left(
+    make_app: Callable[..., TestClient],
+) -> None:
+    app: Any = make_app(send_timeout_s=0.05).app
+    read = 0
+    closed: list[Json] = []
+
+    async def receive() -> Json:
+        nonlocal read
+        read += 1
+        if read == 1:
+            return {"type": "websocket.connect"}
+        return {"type": "websocket.receive", "text": "{"}  # each is answered with an error
+
+    async def send(message: Any) -> None:
+        if message["type"] == "websocket.close":
+            closed.append(message)
+        elif message["type"] == "websocket.send" and "session.created" not in message["text"]:
+            await asyncio.Event().wait()
+
+    scope = {
+        "type": "websocket",
+        "path": "/v1/realtime",
+        "query_string": b"",
+        "headers": [],
+        "subprotocols": [],
+    }
+    await app(scope, receive, send)
+    assert read == 2  # no more, until the first answer is taken
+    assert closed
+    assert app.state.served._live == []
+
+
 @pytest.mark.e2e
 async def test_openai_transcribes_a_microphone(service: Service) -> None:
     """Paced like one, over the wire, at 24 kHz, with server_vad; the text is the file's."""
@@ -479,9 +512,12 @@ async def test_openai_transcribes_a_microphone(service: Service) -> None:
 @pytest.mark.e2e
 async def test_a_socket_that_never_reads_or_sends_too_much_disturbs_no_other(service: Service) -> None:
     url = service.url.replace("http", "ws") + URL
-    async with connect(url, max_queue=1) as deaf, connect(url, max_size=None) as loud, connect(url) as other:
-        for _ in range(2_000):  # each is answered with an error
-            await deaf.send("{")
+    async with (
+        connect(url, max_queue=1, close_timeout=1) as deaf,
+        connect(url, max_size=None) as loud,
+        connect(url) as other,
+    ):
+        flooding = asyncio.create_task(_flood(deaf))
         with suppress(ConnectionClosed):
             await loud.send(json.dumps(append(bytes(20 << 20))))
         await loud.wait_closed()
@@ -493,3 +529,12 @@ async def test_a_socket_that_never_reads_or_sends_too_much_disturbs_no_other(ser
         while not kinds or kinds[-1] != f"{PART}.completed":
             kinds.append(json.loads(await asyncio.wait_for(other.recv(), 60))["type"])
     assert "error" not in kinds
+    assert not flooding.done()  # it is read no more, since it reads nothing
+    flooding.cancel()
+
+
+async def _flood(socket: ClientConnection) -> None:
+    """Megabytes of messages whose answers are as long."""
+    with suppress(ConnectionClosed):
+        for _ in range(5_000):
+            await socket.send(json.dumps(update(transcription={"prompt": "x" * 10_000})))
