@@ -236,7 +236,7 @@ async def test_a_busy_machine_is_asked_less_often() -> None:
     model, busy = Model(), Model()
     await run(make(model), audio)
     session, times = make(busy), iter(np.arange(0, 1e6, 0.75))
-    session._clock = lambda: float(next(times))  # each decode takes 1.5 s
+    session._hearing._clock = lambda: float(next(times))  # each decode takes 1.5 s
     await run(session, audio)
     assert len(busy.lengths_s) < len(model.lengths_s) / 1.5
 

@@ -7,14 +7,10 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-import numpy as np
-
-from medasr_service import ctc, dictation
-from medasr_service.audio import AudioInfo
+from medasr_service import dictation
 from medasr_service.ctc import Vocabulary
 from medasr_service.errors import InvalidRequest, MedASRError
-from medasr_service.geometry import Emission, FrameGeometry, Waveform
-from medasr_service.live.agreement import Agreement
+from medasr_service.geometry import FrameGeometry, Waveform
 from medasr_service.live.events import (
     Cleared,
     Committed,
@@ -25,21 +21,15 @@ from medasr_service.live.events import (
     SpeechStarted,
     SpeechStopped,
 )
-from medasr_service.live.window import Window
+from medasr_service.live.hearing import Decode, Hearing
 from medasr_service.live.writing import Writer
 from medasr_service.settings import Settings
 from medasr_service.transcriber import Infer
 from medasr_service.transcript import Word
 
 MIN_COMMIT_S = 0.1  # OpenAI's limit
-QUIET_STEP_S = 1.5  # between decodes while nothing seems to be said
-TAIL_S = 0.3  # behind the last sound, a decode is due
-HEARD_S = 0.2  # and with so much behind it, has heard all of it
-PAUSE_S = 0.1  # between two decodes at the least
-NOISY = 2.0
-IDLE_CONTEXT_S = 1.0  # what is kept while nobody speaks
-IDLE_AFTER_S = 2.0
-EDGE_FRAMES = 2  # at the end of the audio the model hears things
+HEARD_S = 0.2  # with so much behind the last sound, a decode has heard all of it
+NOISY = 2.0  # times the pause, where it is never quiet
 MAX_FAILURES, RETRY_S = 3, 0.5  # of the model, in a row
 
 
@@ -85,13 +75,10 @@ class Session:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.turn_detection = turn_detection
-        self._infer = infer
-        self._vocabulary = vocabulary
         self._geometry = geometry
         self._settings = settings
-        self._clock = clock
-        self._window = Window(geometry)
-        self._agreement = Agreement(round(settings.live_context_s / geometry.frame_s))
+        self._hearing = Hearing(infer, vocabulary, geometry, settings, clock)
+        self._window = self._hearing.window
         self._writer = Writer(raw=raw)
         self._commands: deque[tuple[int, _Do]] = deque()  # with the position at which they came
         self._wake = asyncio.Event()
@@ -99,11 +86,7 @@ class Session:
         self._turn: _Turn | None = None
         self._turns = 0
         self._turn_end = 0  # position at which the last turn ended
-        self._last_word_s = -IDLE_AFTER_S  # end of the last word heard, sure or not
-        self._infer_s = 0.0  # how long a decode takes now
         self._failures = 0
-
-    # ------------------------------------------------------------------------------------------- from outside
 
     @property
     def raw(self) -> bool:
@@ -165,11 +148,11 @@ class Session:
                 yield self._clear()
                 continue
             if todo is _Do.COMMIT:
-                yield Committed(self._open_turn(self._seconds(self._turn_end)).number)
+                yield Committed(self._open_turn(self._hearing.seconds(self._turn_end)).number)
             ends = todo in (_Do.COMMIT, _Do.CLOSE)
             if self._window.fresh and todo is not _Do.STOP:
                 try:
-                    words, speech = await self._decode()
+                    decode = await self._hearing.decode()
                 except MedASRError as error:
                     self._failures += 1
                     if ends or self._failures >= MAX_FAILURES:
@@ -180,15 +163,13 @@ class Session:
                         await asyncio.sleep(RETRY_S)
                     continue
                 self._failures = 0
-                for event in self._hear(words, speech):
+                for event in self._hear(decode):
                     yield event
             for event in self._end(todo):
                 yield event
             if todo is _Do.CLOSE:
                 return
-            self._slide()
-
-    # ----------------------------------------------------------------------------------------- when to decode
+            self._hearing.slide(idle=self._turn is None)
 
     async def _next(self) -> _Do:
         """Waits until there is something to do; meanwhile audio comes into the window."""
@@ -203,26 +184,10 @@ class Session:
                 return _Do.STOP
             if self._commands and window.end >= self._commands[0][0]:
                 return self._commands.popleft()[1]
-            if window.fresh and window.fresh >= min(self._due(), most):
+            if window.fresh and window.fresh >= min(self._hearing.due(), most):
                 return _Do.DECODE
             self._wake.clear()
             await self._wake.wait()
-
-    def _due(self) -> int:
-        """How many samples must be new for a decode: fewer at the end of a word, more on a busy machine."""
-        step_s = max(self._settings.live_step_s, self._infer_s)
-        heard_s, end_s = self._seconds(self._window.heard), self._speech_end_s
-        if self._seconds(self._window.end) - end_s > PAUSE_S:
-            if heard_s < end_s + TAIL_S:
-                step_s = end_s + TAIL_S - heard_s
-            elif not self._agreement.waiting:
-                step_s = max(step_s, QUIET_STEP_S)
-        return int(max(step_s, self._infer_s, PAUSE_S) * self._geometry.sample_rate)
-
-    @property
-    def _speech_end_s(self) -> float:
-        """Where the last word ends, or the last sound: a word is only heard when most of it is said."""
-        return max(self._last_word_s, self._window.last_loud_s)
 
     def _is_over(self) -> bool:
         """Whether the turn ended in a pause of which the last decode heard the start, so that none is needed.
@@ -231,10 +196,10 @@ class Session:
         """
         if self._turn is None or self.turn_detection is None:
             return False
-        heard_s, now_s = self._seconds(self._window.heard), self._seconds(self._window.end)
-        if heard_s - self._last_word_s >= NOISY * self._silence_s:
+        heard_s, now_s = self._hearing.heard_s, self._hearing.now_s
+        if heard_s - self._hearing.last_word_s >= NOISY * self._silence_s:
             return True
-        end_s = self._speech_end_s
+        end_s = self._hearing.speech_end_s
         return heard_s - end_s >= HEARD_S and now_s - end_s >= self._silence_s
 
     @property
@@ -245,58 +210,27 @@ class Session:
             self.turn_detection.silence_s, dictation.MAX_MARKER_GAP_S if self._writer.in_marker else 0.0
         )
 
-    # ------------------------------------------------------------------------------------------ what is heard
-
-    async def _decode(self) -> tuple[list[Word], Emission]:
-        """The words of the window, and the posterior of speech in each of its frames."""
-        window = self._window
-        if window.is_silent and not self._agreement.waiting:
-            window.mark_heard()
-            return [], np.zeros((self._geometry.frames(len(window.audio)), 1), np.float32)
-        gain = 1.0
-        if self._settings.normalize:
-            gain = AudioInfo(0.0, window.peak).gain(max_gain=self._settings.max_gain)
-        started, audio = self._clock(), window.audio * np.float32(gain)
-        [emission] = await self._infer([audio])
-        window.mark_heard()
-        self._infer_s = 0.5 * self._infer_s + 0.5 * (self._clock() - started)
-        tokens = ctc.greedy(emission, self._vocabulary, start_frame=window.start_frame)
-        speech = 1 - np.exp(emission[:, sorted(self._vocabulary.silent)]).sum(axis=1, keepdims=True)
-        return ctc.words(tokens, self._geometry), speech
-
-    def _hear(self, words: Sequence[Word], speech: Emission) -> Iterator[Event]:
-        end_frame = self._window.start_frame + len(speech)
-        fresh = self._agreement.fresh(words)
-        if self._turn is None and not (fresh := self._begins(fresh, speech, end_frame)):
-            self._agreement.skip(end_frame - IDLE_CONTEXT_S / self._geometry.frame_s)
-            return
+    def _hear(self, decode: Decode) -> Iterator[Event]:
         if self._turn is None:
-            yield from self._start(fresh[0])
+            threshold = self.turn_detection.threshold if self.turn_detection else 0.0
+            begins = decode.begins(self._hearing.agreement.fresh(decode.words), threshold)
+            if not begins:
+                return self._hearing.skip(decode)
+            self._hearing.agreement.skip(begins[0].tokens[0].start_frame)
+            yield from self._start(begins[0])
         assert self._turn
-        if fresh:
-            self._last_word_s = fresh[-1].end
-        else:
-            self._last_word_s = self._turn.end_s or self._last_word_s
-            self._agreement.skip(end_frame - IDLE_CONTEXT_S / self._geometry.frame_s)
-        late = end_frame - int(self._settings.live_window_s / self._geometry.frame_s)
-        yield from self._give(self._agreement.push(words, end_frame, forced_frame=late))
-
-    def _begins(self, fresh: list[Word], speech: Emission, end_frame: int) -> list[Word]:
-        """The words from the first on that is speech: sure enough, and not at the very edge."""
-        threshold = self.turn_detection.threshold if self.turn_detection else 0.0
-        for i, word in enumerate(fresh):
-            start, end = word.tokens[0].start_frame, word.tokens[-1].end_frame
-            peak = speech[start - self._window.start_frame : end - self._window.start_frame].max()
-            if peak >= threshold and start < end_frame - EDGE_FRAMES:
-                self._agreement.skip(start)
-                return fresh[i:]
-        return []
+        words = self._hearing.push(decode)
+        if not words and not self._hearing.agreement.waiting and self._turn.end_s:
+            self._hearing.last_word_s = self._turn.end_s
+        yield from self._give(words)
 
     def _start(self, word: Word) -> Iterator[Event]:
         if self.turn_detection is None:
-            self._open_turn(self._seconds(self._turn_end))
+            self._open_turn(self._hearing.seconds(self._turn_end))
             return
-        start_s = max(word.start - self.turn_detection.prefix_padding_s, self._seconds(self._turn_end))
+        start_s = max(
+            word.start - self.turn_detection.prefix_padding_s, self._hearing.seconds(self._turn_end)
+        )
         yield SpeechStarted(self._open_turn(start_s).number, start_s)
 
     def _open_turn(self, start_s: float) -> _Turn:
@@ -337,21 +271,19 @@ class Session:
         if ready:
             yield Delta(turn.number, tuple(ready))
 
-    # ---------------------------------------------------------------------------------------------- turns end
-
     def _end(self, todo: _Do) -> Iterator[Event]:
         """Ends the turn where a command or a pause does."""
         if todo in (_Do.COMMIT, _Do.CLOSE):
-            yield from self._give(self._agreement.finish())
+            yield from self._give(self._hearing.agreement.finish())
             if self._turn:
-                yield from self._complete(self._seconds(self._window.end), committed=todo is _Do.COMMIT)
-            self._agreement.skip(self._window.end / self._geometry.frame_samples)
+                yield from self._complete(self._hearing.now_s, committed=todo is _Do.COMMIT)
+            self._hearing.skip_all()
         elif todo is _Do.STOP or self._is_over():
-            yield from self._give(self._agreement.finish())
+            yield from self._give(self._hearing.agreement.finish())
             assert self.turn_detection
             if self._turn:
-                silence_end_s = self._last_word_s + self.turn_detection.silence_s
-                yield from self._complete(min(silence_end_s, self._seconds(self._window.end)))
+                silence_end_s = self._hearing.last_word_s + self.turn_detection.silence_s
+                yield from self._complete(min(silence_end_s, self._hearing.now_s))
 
     def _complete(self, end_s: float, *, committed: bool = False) -> Iterator[Event]:
         turn = self._turn
@@ -367,7 +299,7 @@ class Session:
 
     def _fail(self, error: MedASRError) -> Event:
         """What the model could not hear is given up: the buffer must not grow while it is away."""
-        turn = self._open_turn(self._seconds(self._turn_end))
+        turn = self._open_turn(self._hearing.seconds(self._turn_end))
         self._drop_turn()
         return Failed(turn.number, error)
 
@@ -382,17 +314,5 @@ class Session:
         self._failures = 0
         self._window.mark_heard()
         self._turn_end = self._window.end
-        self._agreement.skip(self._window.end / self._geometry.frame_samples)
-        self._slide()
-
-    def _slide(self) -> None:
-        """Keeps the context of what is still to be heard: a few seconds of speech, or one of silence."""
-        limit_s, frame_s = self._settings.live_window_s, self._geometry.frame_s
-        now_s = self._seconds(self._window.end)
-        idle = self._turn is None and now_s - self._last_word_s > IDLE_AFTER_S
-        if idle or len(self._window.audio) > limit_s * self._geometry.sample_rate:
-            keep_s = IDLE_CONTEXT_S if idle else limit_s / 2
-            self._window.slide(int(self._agreement.boundary - keep_s / frame_s))
-
-    def _seconds(self, position: int) -> float:
-        return position / self._geometry.sample_rate
+        self._hearing.skip_all()
+        self._hearing.slide(idle=True)

@@ -1,0 +1,145 @@
+"""What the model hears in the window, and when it is to hear it again."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medasr_service import ctc
+from medasr_service.audio import AudioInfo
+from medasr_service.ctc import Vocabulary
+from medasr_service.geometry import FrameGeometry
+from medasr_service.live.agreement import Agreement
+from medasr_service.live.window import Window
+from medasr_service.settings import Settings
+from medasr_service.transcriber import Infer
+from medasr_service.transcript import Word
+
+QUIET_STEP_S = 1.5  # between decodes while nothing seems to be said
+PAUSE_S = 0.1  # between two decodes at the least
+TAIL_S = 0.3  # behind the last sound, a decode is due
+UNHEARD_S = 1.5  # of speech from which the model may yet make a word
+IDLE_AFTER_S, IDLE_CONTEXT_S = 2.0, 1.0  # so long after the last word, so much is kept
+EDGE_FRAMES = 2  # at the end of the audio the model hears things
+
+Posteriors: TypeAlias = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Decode:
+    """The words of a window, which starts at a frame, and the posterior of speech in each of its frames."""
+
+    words: list[Word]
+    start_frame: int
+    speech: Posteriors
+
+    @property
+    def end_frame(self) -> int:
+        return self.start_frame + len(self.speech)
+
+    def begins(self, fresh: list[Word], threshold: float) -> list[Word]:
+        """The words from the first on that is speech: sure enough, and not at the very edge."""
+        for i, word in enumerate(fresh):
+            start, end = (frame - self.start_frame for frame in _frames(word))
+            if self.speech[start:end].max() >= threshold and start < len(self.speech) - EDGE_FRAMES:
+                return fresh[i:]
+        return []
+
+
+class Hearing:
+    """Decodes the window again and again, and slides it."""
+
+    def __init__(
+        self,
+        infer: Infer,
+        vocabulary: Vocabulary,
+        geometry: FrameGeometry,
+        settings: Settings,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.window = Window(geometry)
+        self.agreement = Agreement(round(settings.live_context_s / geometry.frame_s))
+        self.geometry = geometry
+        self.last_word_s = -IDLE_AFTER_S  # end of the last word heard, sure or not
+        self._infer = infer
+        self._vocabulary = vocabulary
+        self._settings = settings
+        self._clock = clock
+        self._infer_s = 0.0  # how long a decode takes now
+
+    def seconds(self, position: int) -> float:
+        return position / self.geometry.sample_rate
+
+    @property
+    def heard_s(self) -> float:
+        return self.seconds(self.window.heard)
+
+    @property
+    def now_s(self) -> float:
+        return self.seconds(self.window.end)
+
+    @property
+    def speech_end_s(self) -> float:
+        """Where the last word ends, or the last sound: a word is only heard when most of it is said."""
+        return max(self.last_word_s, self.window.last_loud_s)
+
+    def due(self) -> int:
+        """How many samples must be new for a decode: fewer at the end of a word, more on a busy machine."""
+        step_s = max(self._settings.live_step_s, self._infer_s)
+        heard_s, end_s = self.heard_s, self.speech_end_s
+        if self.now_s - end_s > PAUSE_S:
+            if heard_s < end_s + TAIL_S:
+                step_s = end_s + TAIL_S - heard_s
+            elif not self.agreement.waiting:
+                step_s = max(step_s, QUIET_STEP_S)
+        return int(max(step_s, self._infer_s, PAUSE_S) * self.geometry.sample_rate)
+
+    async def decode(self) -> Decode:
+        """Hears all of the window; a microphone that is off needs no model."""
+        window = self.window
+        if window.is_silent and not self.agreement.waiting:
+            window.mark_heard()
+            frames = self.geometry.frames(len(window.audio))
+            return Decode([], window.start_frame, np.zeros(frames, np.float32))
+        gain = 1.0
+        if self._settings.normalize:
+            gain = AudioInfo(0.0, window.peak).gain(max_gain=self._settings.max_gain)
+        started, audio = self._clock(), window.audio * np.float32(gain)
+        [emission] = await self._infer([audio])
+        window.mark_heard()
+        self._infer_s = 0.5 * self._infer_s + 0.5 * (self._clock() - started)
+        tokens = ctc.greedy(emission, self._vocabulary, start_frame=window.start_frame)
+        speech = 1 - np.exp(emission[:, sorted(self._vocabulary.silent)]).sum(axis=1)
+        return Decode(ctc.words(tokens, self.geometry), window.start_frame, speech)
+
+    def push(self, decode: Decode) -> list[Word]:
+        """The words that are sure now; none is kept longer than the window."""
+        fresh = self.agreement.fresh(decode.words)
+        if fresh:
+            self.last_word_s = fresh[-1].end
+        else:
+            self.skip(decode)
+        late = decode.end_frame - int(self._settings.live_window_s / self.geometry.frame_s)
+        return self.agreement.push(decode.words, decode.end_frame, forced_frame=late)
+
+    def skip(self, decode: Decode) -> None:
+        """Nothing was heard: what is too old to make a word yet is done."""
+        self.agreement.skip(decode.end_frame - UNHEARD_S / self.geometry.frame_s)
+
+    def skip_all(self) -> None:
+        self.agreement.skip(self.window.end / self.geometry.frame_samples)
+
+    def slide(self, *, idle: bool) -> None:
+        """Keeps the context of what is still to be heard: a few seconds of speech, or one of silence."""
+        limit_s, frame_s = self._settings.live_window_s, self.geometry.frame_s
+        idle = idle and self.now_s - self.last_word_s > IDLE_AFTER_S
+        if idle or len(self.window.audio) > limit_s * self.geometry.sample_rate:
+            keep_s = IDLE_CONTEXT_S if idle else limit_s / 2
+            self.window.slide(int(self.agreement.boundary - keep_s / frame_s))
+
+
+def _frames(word: Word) -> tuple[int, int]:
+    return word.tokens[0].start_frame, word.tokens[-1].end_frame
