@@ -80,22 +80,30 @@ class _Part:
 
 def parse(words: Sequence[Word]) -> list[Item]:
     """Words to items, left to right, the longest marker first; never looks further than MAX_MARKER_PARTS."""
-    parts = [
-        _Part(text, word, glued=i > 0) for word in words for i, text in enumerate(_GLUE.split(word.text))
-    ]
+    parts = _parts(words)
     items: list[Item] = []
     at = 0
     while at < len(parts):
-        ahead = parts[at : at + MAX_MARKER_PARTS]
-        closing = _closing(ahead)
-        if marker := _marker(ahead, at_least=closing):
-            items.append(marker[0])
-            at += marker[1]
+        marker, used = _next(parts[at : at + MAX_MARKER_PARTS])
+        if marker:
+            items.append(marker)
         else:  # an unknown marker stays whole, whatever its words
-            for i in range(at, at + closing):
+            for i in range(at, at + used):
                 items.append(_verbatim(parts, i, items))
-            at += closing
+        at += used
     return items
+
+
+def _parts(words: Sequence[Word]) -> list[_Part]:
+    return [_Part(text, word, glued=i > 0) for word in words for i, text in enumerate(_GLUE.split(word.text))]
+
+
+def _next(parts: Sequence[_Part]) -> tuple[Item | None, int]:
+    """The marker that starts at the first part, if any does, and how many parts belong together."""
+    closing = _closing(parts)
+    if marker := _marker(parts, at_least=closing):
+        return marker
+    return None, closing
 
 
 def _closing(parts: Sequence[_Part]) -> int:
@@ -138,18 +146,25 @@ def _verbatim(parts: Sequence[_Part], at: int, items: list[Item]) -> Item:
 
 def settled(words: Sequence[Word]) -> int:
     """How many of the words no later word can change: what waits may be the start of a marker."""
-    parts = [(text, i) for i, word in enumerate(words) for text in _GLUE.split(word.text)]
-    for at in range(max(0, len(parts) - MAX_MARKER_PARTS + 1), len(parts)):
-        first = parts[at][0]
-        name = " ".join(text for text, _ in parts[at:]).translate({ord("{"): "", ord("}"): ""}).lower()
-        glued = name.replace(" ", "")
-        if (
-            any(command.startswith(glued) and glued != command for command in _SPLIT)
-            or (first.startswith("{") and not any("}" in text for text, _ in parts[at:]))
-            or (first.startswith("[") and not any("]" in text for text, _ in parts[at:]))
-        ):
-            return parts[at][1]
-    return len(words)
+    parts = _parts(words)
+    recent = range(max(0, len(parts) - MAX_MARKER_PARTS + 1), len(parts))
+    growing = next((at for at in recent if _may_grow(parts[at:])), len(parts))
+    cut = at = 0
+    while at < len(parts) and at <= growing:  # never inside a marker, nor inside a word
+        cut = cut if parts[at].glued else at
+        at += _next(parts[at : at + MAX_MARKER_PARTS])[1]
+    if growing == len(parts):
+        return len(words)
+    return sum(not part.glued for part in parts[:cut])
+
+
+def _may_grow(parts: Sequence[_Part]) -> bool:
+    """Whether words behind the last part could make a longer marker of all of them."""
+    name = "".join(part.text for part in parts).translate({ord("{"): "", ord("}"): ""}).lower()
+    opens = next((pair for pair in ("{}", "[]") if parts[0].text.startswith(pair[0])), "")
+    return any(command.startswith(name) and command != name for command in _SPLIT) or (
+        opens != "" and not any(opens[1] in part.text for part in parts)
+    )
 
 
 @dataclass(frozen=True, slots=True)

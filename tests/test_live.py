@@ -116,9 +116,9 @@ def test_text_that_comes_in_pieces_is_the_text_of_the_whole(spoken: list[str], d
 def test_a_marker_in_two_parts_is_not_written_half() -> None:
     writer = Writer(raw=False)
     assert texts(writer.push([word("lungs", 0), word("{new", 10)])) == ["lungs"]
-    assert writer.in_marker
+    assert writer.in_marker()
     assert texts(writer.push([word("paragraph}", 20)])) == ["{new", "paragraph}"]
-    assert not writer.in_marker
+    assert not writer.in_marker()
     [last] = writer.push([word("clear", 30)])
     assert last.written == "\n\nClear"
 
@@ -198,6 +198,13 @@ async def test_a_turn_is_told_in_order_with_its_times() -> None:
     assert isinstance(started, SpeechStarted)
     assert started.at_s == pytest.approx(2 + 3 * 0.04 - 0.3, abs=0.1)
     assert stopped.at_s == pytest.approx(2 + len(spell(SENTENCE, pause_frames=0)) / 16_000 + 0.5, abs=0.15)
+
+
+@pytest.mark.parametrize("paced", [True, False])
+async def test_a_turn_does_not_end_inside_a_marker(paced: bool) -> None:
+    audio = np.concatenate((spell([2, 6], pause_frames=0), silence(1), spell([7, 3]), silence(2)))
+    events = await run(make(Model(), turns=TurnDetection()), audio, paced=paced)
+    assert [event.text for event in events if isinstance(event, Completed)] == ["Lungs\n\nAre"]
 
 
 async def test_a_longer_pause_is_asked_for() -> None:

@@ -206,9 +206,8 @@ class Session:
     def _silence_s(self) -> float:
         """The pause that ends a turn; a turn does not end inside a marker."""
         assert self.turn_detection
-        return max(
-            self.turn_detection.silence_s, dictation.MAX_MARKER_GAP_S if self._writer.in_marker else 0.0
-        )
+        in_marker = self._writer.in_marker(self._hearing.agreement.waiting)
+        return max(self.turn_detection.silence_s, dictation.MAX_MARKER_GAP_S if in_marker else 0.0)
 
     def _hear(self, decode: Decode) -> Iterator[Event]:
         if self._turn is None:
@@ -245,10 +244,12 @@ class Session:
         given: list[Word] = []
         for word in words:
             turn = self._turn
-            if turn and turn.end_s and self.turn_detection and self._is_pause(turn.end_s, word.start):
-                yield from self._write(given)
+            vad = self.turn_detection
+            if turn and turn.end_s and vad and word.start - turn.end_s >= vad.silence_s:
+                yield from self._write(given)  # so that an open marker is known
                 given = []
-                yield from self._complete(turn.end_s + self.turn_detection.silence_s)
+                if self._is_pause(turn.end_s, word.start):
+                    yield from self._complete(turn.end_s + vad.silence_s)
             if self._turn is None:
                 yield from self._start(word)
             assert self._turn

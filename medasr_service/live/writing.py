@@ -18,10 +18,10 @@ class Writer:
         self._started = False
         self._mark = (self._cursor, self._started)
 
-    @property
-    def in_marker(self) -> bool:
-        """Whether a brace or a bracket is open."""
-        return any("{" in word.text or "[" in word.text for word in self._held)
+    def in_marker(self, coming: Sequence[Word] = ()) -> bool:
+        """Whether a brace or a bracket would be open behind the words to come."""
+        words = [*self._held, *coming]
+        return any("{" in word.text or "[" in word.text for word in words[dictation.settled(words) :])
 
     def push(self, words: Sequence[Word], *, final: bool = False) -> list[Word]:
         """The words that later ones cannot change, each with what it writes."""
