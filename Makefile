@@ -47,6 +47,7 @@ loadtest: setup
 demo-model: setup
 	$(BIN)/pip install --quiet -e '.[training]'
 	$(BIN)/python -m training
+	$(BIN)/python -m training.confidence --write
 
 clean:
 	rm -rf $(VENV) build artefacts

@@ -73,7 +73,7 @@ class Transcriber:
     @property
     def decodings(self) -> tuple[Decoding, ...]:
         """What ``Options.decoding`` may be."""
-        return ("greedy", "lm") if self._beam else ("greedy",)
+        return ("greedy", "lm") if self._beam and self._beam.has_lm else ("greedy",)
 
     @property
     def infer(self) -> Infer:

@@ -109,6 +109,31 @@ def test_terms_are_counted(manifest: Path, tmp_path: Path, capsys: pytest.Captur
     assert "| terms | greedy | 3 | 2 | 66.67 % | 0 |" in capsys.readouterr().out
 
 
+def test_without_a_language_model_greedy_is_all_there_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MEDASR_LM", "off")
+    assert evaluate(MANIFEST, decoding="") == cli.EXIT_OK
+    assert "| lm |" not in capsys.readouterr().out
+    monkeypatch.setenv("MEDASR_KEYWORDS", '["apixaban"]')
+    assert evaluate(MANIFEST, decoding="") == cli.EXIT_OK
+    assert ", keywords 1 " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("SURE_POSTERIOR", "0.9"), ("KEYWORDS", '["apixaban"]'), ("MAX_GAIN", "20")]
+)
+def test_a_changed_setting_is_transcribed_anew(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    out = tmp_path / "out"
+    evaluate(manifest, "--output-dir", out, decoding="lm")
+    once = len((out / "results.jsonl").read_text().splitlines())
+    monkeypatch.setenv(f"MEDASR_{name}", value)
+    evaluate(manifest, "--output-dir", out, decoding="lm")
+    assert len((out / "results.jsonl").read_text().splitlines()) == 2 * once
+
+
 @pytest.mark.parametrize("content", ["", "{", '{"audio": "absent.wav", "text": ""}'])
 def test_a_bad_manifest_is_one_line_and_nothing_is_written(
     content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -141,4 +166,4 @@ def test_without_jiwer_the_line_says_what_to_install(
 ) -> None:
     monkeypatch.setattr("medasr_service.cli.evaluate.find_spec", lambda _: None)
     assert evaluate(MANIFEST) == cli.EXIT_USAGE
-    assert "pip install 'medasr-service[evaluate]'" in capsys.readouterr().err
+    assert "pip install jiwer" in capsys.readouterr().err

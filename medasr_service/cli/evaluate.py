@@ -1,10 +1,12 @@
 """medasr evaluate MANIFEST: how well the model that is set writes recordings whose text is known."""
 
 import argparse
+import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from hashlib import sha256 as sha256_of
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, get_args
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from medasr_service import checkpoint, language_model, output
+from medasr_service import checkpoint, keywords, language_model, output
 from medasr_service.checkpoint import Checkpoint
 from medasr_service.cli import model
 from medasr_service.cli.status import EXIT_OK, EXIT_SOME_FAILED, EXIT_STOPPED
@@ -31,7 +33,15 @@ if TYPE_CHECKING:
 
 Conditions: TypeAlias = dict[Decoding, dict[str, object]]
 
-LM_SETTINGS = ("lm_weight", "word_score", "lm_numbers", "beam_size", "beam_size_token", "beam_threshold")
+LM_SETTINGS = (
+    "lm_weight",
+    "word_score",
+    "lm_numbers",
+    "sure_posterior",
+    "beam_size",
+    "beam_size_token",
+    "beam_threshold",
+)
 WEIGHTS = "model.safetensors"
 RESULTS, REPORT = "results.jsonl", "report"
 BAR = "{desc}: {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} recordings, {remaining} left"
@@ -65,7 +75,7 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace, config: Settings) -> int:
     """Prints the report in Markdown. What is done stays in --output-dir when it is stopped."""
     if find_spec("jiwer") is None:
-        raise UsageError("medasr evaluate needs jiwer: pip install 'medasr-service[evaluate]'")
+        raise UsageError("medasr evaluate needs jiwer (the extra evaluate): pip install jiwer")
     from medasr_service.evaluation import scoring, summary
 
     found = samples.read(options.source)
@@ -92,6 +102,8 @@ def _transcribe(
     checked = checkpoint.resolve(config)
     transcriber = model.load(config)
     decodings = tuple(dict.fromkeys(options.decoding or transcriber.decodings))
+    if missing := set(decodings) - set(transcriber.decodings):
+        raise UsageError(f"there is no language model for --decoding {missing.pop()}")
     conditions = {
         decoding: _conditions(checked, config, decoding, options.formatting) for decoding in decodings
     }
@@ -148,4 +160,7 @@ def _conditions(
     if file:
         conditions["language model"] = f"{file.name} {sha256(file)[:12]}"
         conditions |= {name: getattr(config, name) for name in LM_SETTINGS}
+    if terms := keywords.configured(config):
+        conditions["keywords"] = f"{len(terms)} {sha256_of(json.dumps(terms).encode()).hexdigest()[:12]}"
+        conditions["keyword_score"] = config.keyword_score
     return conditions
