@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 MADE_FROM := pyproject.toml requirements.txt scripts/install.sh
 
-.PHONY: run test setup gate format bento image export-image loadtest demo-model clean
+.PHONY: run test setup gate format bento image export-image loadtest bench demo-model clean
 
 run: setup
 	@scripts/run.sh
@@ -43,6 +43,10 @@ export-image: bento
 # LOADTEST has its arguments: make loadtest LOADTEST='--soak 60'
 loadtest: setup
 	$(BIN)/python -m loadtests $(LOADTEST)
+
+# BENCH has its arguments: make bench BENCH='--rounds 1'
+bench: setup
+	$(BIN)/python -m loadtests.benchmark $(BENCH)
 
 demo-model: setup
 	$(BIN)/pip install --quiet -e '.[training]'

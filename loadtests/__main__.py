@@ -83,9 +83,7 @@ def target_of(arguments: argparse.Namespace) -> Iterator[Target]:
         memory = ["--cgroup", arguments.cgroup] if arguments.cgroup else ["--pid", arguments.pid]
         yield Target(arguments.url.rstrip("/"), memory)
         return
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [str(Path(sys.executable).with_name("bentoml")), "serve", "service:MedASR"]
     environment = {**os.environ, "MEDASR_PORT": str(port), "MEDASR_HOST": "127.0.0.1"}
     with (arguments.report / "service.log").open("wb") as log:
@@ -96,6 +94,12 @@ def target_of(arguments: argparse.Namespace) -> Iterator[Target]:
         yield Target(url, ["--pid", str(process.pid)])
     finally:
         stop(process)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def wait_until_ready(url: str, process: subprocess.Popen[bytes]) -> None:

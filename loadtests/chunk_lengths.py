@@ -35,19 +35,22 @@ WINDOWS = (
 PAUSE_S = 0.5
 
 
+def clips() -> Iterator[tuple[Waveform, str]]:
+    """The bundled clips with the text as spoken."""
+    for line in (DEMO_FOLDER / "clips" / "manifest.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        yield soundfile.read(DEMO_FOLDER / "clips" / row["audio"], dtype="float32")[0], row["text"]
+
+
 def recordings(count: int, rng: np.random.Generator) -> Iterator[tuple[Waveform, str]]:
     """Joined clips with the text as spoken."""
-    lines = map(json.loads, (DEMO_FOLDER / "clips" / "manifest.jsonl").read_text().splitlines())
-    clips = [
-        (soundfile.read(DEMO_FOLDER / "clips" / line["audio"], dtype="float32")[0], line["text"])
-        for line in lines
-    ]
+    spoken = list(clips())
     for _ in range(count):
         length = int(rng.uniform(21, 24) * 16_000)
         waveforms: list[Waveform] = []
         texts: list[str] = []
         while sum(map(len, waveforms)) < length:
-            waveform, text = clips[rng.integers(len(clips))]
+            waveform, text = spoken[rng.integers(len(spoken))]
             pause = np.zeros(int(rng.uniform(0, PAUSE_S) * 16_000), np.float32)
             waveforms += [waveform, pause]
             texts.append(text)
@@ -78,18 +81,18 @@ def main() -> None:
         return " ".join(word.text for word in ctc.words(ctc.greedy(emission, vocabulary), geometry))
 
     pairs = list(recordings(count, np.random.default_rng(1)))
-    spoken = [text_ for _, text_ in pairs]
+    texts_spoken = [text_ for _, text_ in pairs]
     single = [text(engine.infer([waveform])[0]) for waveform, _ in pairs]
     print(f"{count} recordings, {sum(len(w) for w, _ in pairs) / 16_000 / 60:.1f} min, {found.id}\n")
     print("| windows | same text as one forward | WER against one forward | WER against the spoken text |")
     print("|---|---|---|---|")
-    print(f"| one forward | | | {100 * jiwer.wer(spoken, single):.2f} % |")
+    print(f"| one forward | | | {100 * jiwer.wer(texts_spoken, single):.2f} % |")
     for chunk_s, stride_s in WINDOWS:
         texts = [text(windowed(engine, w, geometry, chunk_s, stride_s, vocabulary.blank)) for w, _ in pairs]
         same = sum(a == b for a, b in zip(texts, single, strict=True))
         print(
             f"| {chunk_s} s / {stride_s} s | {same} of {count} | {100 * jiwer.wer(single, texts):.2f} % "
-            f"| {100 * jiwer.wer(spoken, texts):.2f} % |",
+            f"| {100 * jiwer.wer(texts_spoken, texts):.2f} % |",
             flush=True,
         )
 

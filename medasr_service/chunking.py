@@ -22,11 +22,13 @@ STEEPNESS = 2.0  # per frame: away from the seam one window decides, or unsure p
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A window of the audio; ``start_frame`` counts frames from the start of the audio."""
+    """A window of the audio; ``start_frame`` counts frames from the start of the audio. ``skipped`` are the
+    frames of the window, in frames from its own start, that the network need not hear (see pauses)."""
 
     start_frame: int
     waveform: Waveform
     is_last: bool
+    skipped: tuple[slice, ...] = ()
 
 
 def split(

@@ -47,6 +47,7 @@ class Settings(BaseSettings):
     api_keys: SecretStr | None = None
     public_metrics: bool = False
     public_docs: bool = False
+    windows: Literal["pauses", "fixed"] = "pauses"
     chunk_length_s: float = Field(20.0, ge=1)
     stride_length_s: float = Field(2.0, ge=0)
     max_chunk_length_s: float = Field(30.0, ge=1, le=400)

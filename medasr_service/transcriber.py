@@ -1,6 +1,6 @@
 """One recording to one transcript: the only path, for the server, the command line and the tests.
 
-audio.stream -> chunking.split -> infer -> chunking.Stitcher -> ctc.greedy | beam -> ctc.words
+audio.stream -> pauses.split | chunking.split -> infer -> chunking.Stitcher -> ctc.greedy | beam -> ctc.words
 -> dictation.parse -> segments.cut -> dictation.attribute -> boundaries.refine -> Segment. All of it in a
 stream: it holds a few windows.
 """
@@ -10,12 +10,13 @@ from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias, TypeVar
 
 import numpy as np
 
-from medasr_service import audio, boundaries, chunking, ctc, dictation, segments
+from medasr_service import audio, boundaries, chunking, ctc, dictation, pauses, segments
 from medasr_service.audio import AudioInfo
 from medasr_service.boundaries import Levels
 from medasr_service.chunking import Chunk, Stitcher
@@ -141,7 +142,10 @@ class Transcriber:
             max_duration_s=self._settings.max_duration_s,
             max_channels=self._settings.max_channels,
         )
-        chunks = chunking.split(
+        split = chunking.split
+        if self._settings.windows == "pauses":
+            split = partial(pauses.split, peak=info.peak * self.gain(info))
+        chunks = split(
             blocks, self._geometry, chunk_s=options.chunk_length_s, stride_s=options.stride_length_s
         )
         stitcher = Stitcher(blank=self._vocabulary.blank)
@@ -197,7 +201,7 @@ class Transcriber:
                     if chunk is None:
                         more = False
                     else:
-                        pending.append((chunk, asyncio.create_task(self._infer_one(chunk.waveform))))
+                        pending.append((chunk, asyncio.create_task(self._infer_one(chunk))))
                 if pending:
                     chunk, task = pending.popleft()
                     yield chunk, await task
@@ -209,9 +213,9 @@ class Transcriber:
         samples = chunk.start_frame * self._geometry.frame_samples + len(chunk.waveform)
         return samples / self._geometry.sample_rate
 
-    async def _infer_one(self, waveform: Waveform) -> Emission:
-        [emission] = await self._infer([waveform])
-        return emission
+    async def _infer_one(self, chunk: Chunk) -> Emission:
+        [emission] = await self._infer([pauses.heard(chunk, self._geometry)])
+        return pauses.restore(emission, chunk, self._vocabulary.blank)
 
 
 async def _in_thread(work: Callable[..., T], *args: Any, **kwargs: Any) -> T:

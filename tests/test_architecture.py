@@ -19,7 +19,7 @@ LAYERS: dict[str, int] = {
             ["address", "errors", "transcript", "geometry", "manifest", "ogg", "shutdown", "version"],
             ["agreement", "cues", "boundaries", "pages", "output", "confidence"],
             ["settings", "verification", "audio", "chunking", "ctc", "dictation", "formats", "annotated"],
-            ["segments", "checkpoint", "keywords"],
+            ["segments", "checkpoint", "keywords", "pauses"],
             ["beam"],
             ["engines", "transcriber", "language_model"],
             ["live"],

@@ -1,0 +1,96 @@
+"""Windows cut at pauses against fixed windows: what is computed, and what becomes of the text.
+
+    python -m loadtests.windows
+
+Long recordings are joined from the bundled clips, once with pauses as in dictation, faint noise in them, and
+once without any. Uses the model of MEDASR_MODEL; seeded.
+"""
+
+import argparse
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+
+import jiwer
+import numpy as np
+
+from loadtests.chunk_lengths import clips
+from medasr_service import checkpoint, chunking, ctc, engines, pauses, settings
+from medasr_service.chunking import Chunk
+from medasr_service.ctc import Vocabulary
+from medasr_service.engines import Engine
+from medasr_service.geometry import Emission, FrameGeometry, Waveform
+
+Split = Callable[..., Iterator[Chunk]]
+RATE = 16_000
+NOISE = 3e-4  # of full scale: the room in the pauses of a good microphone, under the threshold of silence
+KINDS: Sequence[tuple[str, Split | None, float, float]] = [
+    ("fixed 20 s / 2 s", chunking.split, 20, 2),
+    ("fixed 20 s / 1 s", chunking.split, 20, 1),
+    ("at pauses 20 s / 2 s", None, 20, 2),
+    ("at pauses 20 s / 1 s", None, 20, 1),
+]
+
+
+def recording(seconds: float, pause_s: tuple[float, float], rng: np.random.Generator) -> tuple[Waveform, str]:
+    """Clips in random order, with pauses of a random length between them, and the text as spoken."""
+    spoken = list(clips())
+    waveforms: list[Waveform] = []
+    texts = []
+    while sum(map(len, waveforms)) < seconds * RATE:
+        waveform, text = spoken[rng.integers(len(spoken))]
+        pause = rng.normal(0, NOISE, int(rng.uniform(*pause_s) * RATE)).astype(np.float32)
+        waveforms += [waveform, pause]
+        texts.append(text)
+    return np.concatenate(waveforms), " ".join(texts)
+
+
+def emission(
+    engine: Engine, chunks: Iterable[Chunk], geometry: FrameGeometry, blank: int
+) -> tuple[Emission, float]:
+    """The stitched emission, and the seconds that were computed for it."""
+    windows = list(chunks)
+    heard = [pauses.heard(chunk, geometry) for chunk in windows]
+    stitcher = chunking.Stitcher(blank=blank)
+    following = [*(chunk.start_frame for chunk in windows[1:]), None]
+    rows = [
+        stitcher.add(chunk, pauses.restore(engine.infer([waveform])[0], chunk, blank), start)
+        for chunk, waveform, start in zip(windows, heard, following, strict=True)
+    ]
+    return np.concatenate(rows), sum(map(len, heard)) / RATE
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--recordings", type=int, default=6)
+    parser.add_argument("--seconds", type=float, default=180)
+    options = parser.parse_args()
+    config = settings.load()
+    found = checkpoint.resolve(config)
+    engine, geometry, vocabulary = engines.load(found, config), found.geometry, Vocabulary.load(found.folder)
+    print("| recordings | windows | computed | words lost / wrong / invented | WER |\n|---|---|---|---|---|")
+    for name, pause_s in (("with pauses of 0.3 to 3 s", (0.3, 3.0)), ("without pauses", (0.0, 0.0))):
+        rng = np.random.default_rng(7)
+        pairs = [recording(options.seconds, pause_s, rng) for _ in range(options.recordings)]
+        total_s = sum(len(waveform) for waveform, _ in pairs) / RATE
+        for kind, fixed, chunk_s, stride_s in KINDS:
+            texts, computed_s = [], 0.0
+            for waveform, _ in pairs:
+                split = fixed or partial(pauses.split, peak=float(np.abs(waveform).max()))
+                chunks = split([waveform], geometry, chunk_s=chunk_s, stride_s=stride_s)
+                rows, seconds = emission(engine, chunks, geometry, vocabulary.blank)
+                computed_s += seconds
+                words = ctc.words(ctc.greedy(rows, vocabulary), geometry)
+                texts.append(" ".join(word.text for word in words))
+            scored = jiwer.process_words([text for _, text in pairs], texts)
+            print(
+                f"| {name} | {kind} | {100 * computed_s / total_s:.1f} % of {total_s / 60:.1f} min"
+                f" | {scored.deletions} / {scored.substitutions} / {scored.insertions}"
+                f" of {sum(len(text.split()) for _, text in pairs)} | {100 * scored.wer:.2f} % |",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""Windows that are cut at pauses, and do not compute silence: the same text for less work than fixed windows.
+
+A fixed window shares seconds with its neighbours, because a cut may fall into a word; all that is shared is
+computed twice. Here a window ends at the quietest point of its last seconds, and shares little where that is
+a pause. Silence longer than SILENCE_S is taken out before the network and put back, as blanks, after it, so
+that nothing downstream knows of it.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medasr_service.chunking import Chunk, least_stride
+from medasr_service.geometry import Emission, FrameGeometry, Waveform
+
+SEARCH_S = 5.0  # the cut is in these last seconds of a window
+PAUSE_S = 0.2  # what must be quiet around a cut
+PAUSE_LEVEL = 0.1  # of the loud parts of the window: quieter is a pause
+PAUSE_STRIDE_S = 0.5  # context on each side of a cut in a pause
+SILENCE_LEVEL = 10 ** (-50 / 20)  # of the peak of the recording: no speech is so much quieter for so long
+SILENCE_S = 1.0
+KEPT_S = 0.4  # of a silence, on both sides: more than a frame sees
+NEVER = float(np.log(np.finfo(np.float32).tiny))
+MAX_SPAN = 3  # a window with its silences, in windows
+
+
+def split(
+    blocks: Iterable[Waveform],
+    geometry: FrameGeometry,
+    *,
+    chunk_s: float,
+    stride_s: float,
+    peak: float,
+) -> Iterator[Chunk]:
+    """Windows of at most ``chunk_s`` of sound; ``stride_s`` is the context where there is no pause.
+
+    ``peak`` is that of the recording. Holds ``MAX_SPAN`` windows and one block. A recording that fits into
+    one window gives one chunk. Audio without samples gives none.
+    """
+    frame = geometry.frame_samples
+    length, shortest = round(chunk_s / geometry.frame_s), least_stride(geometry) // frame
+    strides = [max(shortest, round(s / geometry.frame_s)) for s in (min(PAUSE_STRIDE_S, stride_s), stride_s)]
+    if length - 2 * max(strides) < 1 or length * frame < geometry.receptive_samples:
+        raise ValueError(f"windows of {chunk_s} s with strides of {stride_s} s do not advance")
+    held, start_frame = np.empty(0, np.float32), 0
+    for block in blocks:
+        held = np.concatenate((held, block)) if held.size else block
+        while True:
+            levels = _levels(held, frame)
+            silent = levels <= SILENCE_LEVEL * peak
+            end = _end(silent, geometry.frame_s, length)
+            if end is None or held.size <= end * frame:
+                break
+            cut, stride = _cut(levels[:end], geometry.frame_s, strides)
+            until = cut + stride
+            skipped = _silences(silent[:until], geometry.frame_s)
+            yield Chunk(start_frame, held[: until * frame], is_last=False, skipped=skipped)
+            held = held[(cut - stride) * frame :]
+            start_frame += cut - stride
+    if held.size:
+        silent = _levels(held, frame) <= SILENCE_LEVEL * peak
+        yield Chunk(start_frame, held, is_last=True, skipped=_silences(silent, geometry.frame_s))
+
+
+def heard(chunk: Chunk, geometry: FrameGeometry) -> Waveform:
+    """The window without what is skipped of it: what the network is given."""
+    keep = np.ones(len(chunk.waveform), bool)
+    for each in chunk.skipped:
+        keep[each.start * geometry.frame_samples : each.stop * geometry.frame_samples] = False
+    return chunk.waveform[keep] if chunk.skipped else chunk.waveform
+
+
+def restore(emission: Emission, chunk: Chunk, blank: int) -> Emission:
+    """The emission of the whole window, from that of what was heard; what was skipped is surely blank."""
+    parts = []
+    at = before = 0  # row of the emission; frames skipped before it
+    for each in chunk.skipped:
+        until = each.start - before
+        silence = np.full((each.stop - each.start, emission.shape[1]), NEVER, np.float32)
+        silence[:, blank] = 0.0
+        parts += [emission[at:until], silence]
+        at, before = until, before + len(silence)
+    return np.concatenate((*parts, emission[at:])) if parts else emission
+
+
+def _levels(waveform: Waveform, frame: int) -> NDArray[np.float32]:
+    """The peak of each whole frame's length of samples."""
+    whole = len(waveform) // frame
+    peaks: NDArray[np.float32] = np.abs(waveform[: whole * frame]).reshape(whole, frame).max(axis=1)
+    return peaks
+
+
+def _silences(silent: NDArray[np.bool_], frame_s: float) -> tuple[slice, ...]:
+    """The inner parts of the runs that are long enough, in frames."""
+    kept, least = round(KEPT_S / frame_s), round(SILENCE_S / frame_s)
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], silent, [False])).astype(np.int8)))
+    runs = edges.reshape(-1, 2)
+    return tuple(slice(int(a) + kept, int(b) - kept) for a, b in runs if b - a >= least)
+
+
+def _end(silent: NDArray[np.bool_], frame_s: float, length: int) -> int | None:
+    """The frame at which ``length`` frames have been heard, or MAX_SPAN times as many have passed."""
+    sound = np.ones(len(silent), np.int64)
+    for each in _silences(silent, frame_s):
+        sound[each] = 0
+    end = min(int(np.searchsorted(np.cumsum(sound), length)) + 1, MAX_SPAN * length)
+    return end if end <= len(silent) else None
+
+
+def _cut(levels: NDArray[np.float32], frame_s: float, strides: list[int]) -> tuple[int, int]:
+    """The quietest frame of the last seconds, and how much context a cut there needs on both sides."""
+    width = round(PAUSE_S / frame_s) | 1
+    around = np.lib.stride_tricks.sliding_window_view(np.pad(levels, width // 2, mode="edge"), width).max(
+        axis=1
+    )
+    near, far = strides
+    search = max(1, min(round(SEARCH_S / frame_s), len(levels) - 2 * far - 1))
+    until = len(levels) - far
+    first = max(until - search, far + 1)
+    cut = until - 1 - int(np.argmin(around[first:until][::-1]))
+    is_pause = around[cut] < PAUSE_LEVEL * np.percentile(levels, 90)
+    return cut, near if is_pause else far
