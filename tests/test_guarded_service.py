@@ -33,7 +33,6 @@ def guarded(start_service: Callable[..., Service]) -> Service:
 
 
 CLOSED = [
-    "/",
     "/docs",
     "/openapi.json",
     "/metrics",
