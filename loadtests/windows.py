@@ -8,7 +8,6 @@ once without any. Uses the model of MEDASR_MODEL; seeded.
 
 import argparse
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
 
 import jiwer
 import numpy as np
@@ -23,11 +22,11 @@ from medasr_service.geometry import Emission, FrameGeometry, Waveform
 Split = Callable[..., Iterator[Chunk]]
 RATE = 16_000
 NOISE = 3e-4  # of full scale: the room in the pauses of a good microphone, under the threshold of silence
-KINDS: Sequence[tuple[str, Split | None, float, float]] = [
+KINDS: Sequence[tuple[str, Split, float, float]] = [
     ("fixed 20 s / 2 s", chunking.split, 20, 2),
     ("fixed 20 s / 1 s", chunking.split, 20, 1),
-    ("at pauses 20 s / 2 s", None, 20, 2),
-    ("at pauses 20 s / 1 s", None, 20, 1),
+    ("at pauses 20 s / 2 s", pauses.split, 20, 2),
+    ("at pauses 20 s / 1 s", pauses.split, 20, 1),
 ]
 
 
@@ -74,10 +73,9 @@ def main() -> None:
         rng = np.random.default_rng(7)
         pairs = [recording(options.seconds, pause_s, rng) for _ in range(options.recordings)]
         total_s = sum(len(waveform) for waveform, _ in pairs) / RATE
-        for kind, fixed, chunk_s, stride_s in KINDS:
+        for kind, split, chunk_s, stride_s in KINDS:
             texts, computed_s = [], 0.0
             for waveform, _ in pairs:
-                split = fixed or partial(pauses.split, peak=float(np.abs(waveform).max()))
                 chunks = split([waveform], geometry, chunk_s=chunk_s, stride_s=stride_s)
                 rows, seconds = emission(engine, chunks, geometry, vocabulary.blank)
                 computed_s += seconds

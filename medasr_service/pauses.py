@@ -16,9 +16,11 @@ from medasr_service.geometry import Emission, FrameGeometry, Waveform
 
 SEARCH_S = 5.0  # the cut is in these last seconds of a window
 PAUSE_S = 0.2  # what must be quiet around a cut
-PAUSE_LEVEL = 0.1  # of the loud parts of the window: quieter is a pause
+PAUSE_LEVEL = 0.1  # of the loud parts around: quieter is a pause
+AROUND_S = 2.0  # on both sides: who speaks softly beside a loud voice does not pause
 PAUSE_STRIDE_S = 0.5  # context on each side of a cut in a pause
-SILENCE_LEVEL = 10 ** (-50 / 20)  # of the peak of the recording: no speech is so much quieter for so long
+SILENCE_LEVEL = 10 ** (-50 / 20)  # of the loud parts so far: no speech is so much quieter for so long
+LOUD_S = 1.0  # as loud as the loud parts, in all: clicks and knocks, which say nothing of speech, are shorter
 SILENCE_S = 1.0
 KEPT_S = 0.4  # of a silence, on both sides: more than a frame sees
 NEVER = float(np.log(np.finfo(np.float32).tiny))
@@ -31,24 +33,24 @@ def split(
     *,
     chunk_s: float,
     stride_s: float,
-    peak: float,
 ) -> Iterator[Chunk]:
     """Windows of at most ``chunk_s`` of sound; ``stride_s`` is the context where there is no pause.
 
-    ``peak`` is that of the recording. Holds ``MAX_SPAN`` windows and one block. A recording that fits into
-    one window gives one chunk. Audio without samples gives none.
+    Holds ``MAX_SPAN`` windows and one block. A recording that fits into one window gives one chunk. Audio
+    without samples gives none.
     """
     frame = geometry.frame_samples
     length, shortest = round(chunk_s / geometry.frame_s), least_stride(geometry) // frame
     strides = [max(shortest, round(s / geometry.frame_s)) for s in (min(PAUSE_STRIDE_S, stride_s), stride_s)]
     if length - 2 * max(strides) < 1 or length * frame < geometry.receptive_samples:
         raise ValueError(f"windows of {chunk_s} s with strides of {stride_s} s do not advance")
-    held, start_frame = np.empty(0, np.float32), 0
+    held, start_frame, loud = np.empty(0, np.float32), 0, 0.0
     for block in blocks:
         held = np.concatenate((held, block)) if held.size else block
         while True:
             levels = _levels(held, frame)
-            silent = levels <= SILENCE_LEVEL * peak
+            loud = max(loud, _loud(levels, geometry.frame_s))
+            silent = levels <= SILENCE_LEVEL * loud
             end = _end(silent, geometry.frame_s, length)
             if end is None or held.size <= end * frame:
                 break
@@ -59,7 +61,7 @@ def split(
             held = held[(cut - stride) * frame :]
             start_frame += cut - stride
     if held.size:
-        silent = _levels(held, frame) <= SILENCE_LEVEL * peak
+        silent = _levels(held, frame) <= SILENCE_LEVEL * loud
         yield Chunk(start_frame, held, is_last=True, skipped=_silences(silent, geometry.frame_s))
 
 
@@ -91,6 +93,12 @@ def _levels(waveform: Waveform, frame: int) -> NDArray[np.float32]:
     return peaks
 
 
+def _loud(levels: NDArray[np.float32], frame_s: float) -> float:
+    """What is reached for LOUD_S in all; 0 where there is less sound."""
+    count = round(LOUD_S / frame_s)
+    return float(np.partition(levels, -count)[-count]) if len(levels) >= count else 0.0
+
+
 def _silences(silent: NDArray[np.bool_], frame_s: float) -> tuple[slice, ...]:
     """The inner parts of the runs that are long enough, in frames."""
     kept, least = round(KEPT_S / frame_s), round(SILENCE_S / frame_s)
@@ -119,5 +127,6 @@ def _cut(levels: NDArray[np.float32], frame_s: float, strides: list[int]) -> tup
     until = len(levels) - far
     first = max(until - search, far + 1)
     cut = until - 1 - int(np.argmin(around[first:until][::-1]))
-    is_pause = around[cut] < PAUSE_LEVEL * np.percentile(levels, 90)
+    beside = round(AROUND_S / frame_s)
+    is_pause = around[cut] < PAUSE_LEVEL * np.percentile(levels[max(0, cut - beside) : cut + beside + 1], 90)
     return cut, near if is_pause else far

@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias, TypeVar
 
@@ -142,9 +141,7 @@ class Transcriber:
             max_duration_s=self._settings.max_duration_s,
             max_channels=self._settings.max_channels,
         )
-        split = chunking.split
-        if self._settings.windows == "pauses":
-            split = partial(pauses.split, peak=info.peak * self.gain(info))
+        split = pauses.split if self._settings.windows == "pauses" else chunking.split
         chunks = split(
             blocks, self._geometry, chunk_s=options.chunk_length_s, stride_s=options.stride_length_s
         )

@@ -25,8 +25,7 @@ def silence(seconds: float) -> Waveform:
 
 def split(waveform: Waveform, chunk_s: float = 20, stride_s: float = 2, block: int = 40_000) -> list[Chunk]:
     blocks = [waveform[i : i + block] for i in range(0, len(waveform), block)]
-    peak = float(np.abs(waveform).max(initial=0))
-    return list(pauses.split(blocks, GEOMETRY, chunk_s=chunk_s, stride_s=stride_s, peak=peak))
+    return list(pauses.split(blocks, GEOMETRY, chunk_s=chunk_s, stride_s=stride_s))
 
 
 def test_a_recording_that_fits_is_one_window(rng: np.random.Generator) -> None:
@@ -76,6 +75,23 @@ def test_what_is_quiet_but_not_silent_is_heard(rng: np.random.Generator) -> None
     """40 dB below the peak: a whisper, or a far voice."""
     waveform = np.concatenate((sound(3, rng), sound(5, rng, level=0.003), sound(3, rng)))
     assert all(chunk.skipped == () for chunk in split(waveform))
+
+
+@pytest.mark.parametrize("at", [0.5, 6.0, 11.5])
+def test_a_knock_on_the_microphone_silences_nobody(rng: np.random.Generator, at: float) -> None:
+    """Speech 54 dB below half a second of clipping: its level says nothing of the speech."""
+    waveform = sound(12, rng, level=0.002)
+    waveform[int(at * RATE) :][: RATE // 2] = 1.0
+    [chunk] = split(waveform, block=16_000)
+    assert chunk.skipped == ()
+
+
+def test_soft_speech_after_a_loud_voice_is_no_pause(rng: np.random.Generator) -> None:
+    """24 dB softer: a cut there needs the whole stride."""
+    waveform = np.concatenate((sound(12, rng, level=0.5), sound(28, rng, level=0.03)))
+    first, second, *_ = split(waveform, stride_s=2)
+    shared_s = (len(first.waveform) - second.start_frame * FRAME) / RATE
+    assert shared_s == pytest.approx(4, abs=0.1)
 
 
 def test_digital_silence_alone_is_not_computed() -> None:
