@@ -39,6 +39,8 @@ BLOCK_VALUES = 1 << 17  # samples x channels decoded at a time: 0.5 MB
 PEAK = 0.95  # what a quiet recording is brought up to
 MAX_PEAK = 1e6  # beyond, arithmetic on the samples overflows
 QUIET_PEAK = 0.1  # below this (-20 dBFS) a recording counts as quiet; above, it stays as it is
+MAX_CHUNKS = 1_000  # of a WAV before its samples; real ones have a handful
+MAX_TAGS = 8  # ID3 tags in a row
 
 Block: TypeAlias = NDArray[np.float32]
 """Samples as decoded, shape [samples, channels]."""
@@ -52,6 +54,9 @@ _FFMPEG_CONTAINERS: tuple[tuple[int, bytes, str], ...] = (  # offset, magic byte
     (0, b"\xff\xf1", "aac"),
     (0, b"\xff\xf9", "aac"),
 )
+
+
+_BYTE_ORDERS = {b"RIFF": "<", b"RIFX": ">"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +129,13 @@ def _decode(file: BinaryIO, *, max_duration_s: float, max_channels: int) -> Iter
         yield from _decode_ffmpeg(file, container, check, announced=container != "aac")
     elif head[:4] == ogg.CAPTURE:
         yield from _decode_ogg(file, check)
-    else:
-        if head[:4] == b"RIFF":
-            _check_riff(file)
+    elif head[:4] in _BYTE_ORDERS:
+        _check_riff(file, _BYTE_ORDERS[head[:4]])
         yield from _decode_sndfile(file, check)
+    elif _is_flac_or_mp3(file):
+        yield from _decode_sndfile(file, check)
+    else:  # libsndfile would walk through the chunks of many other formats
+        raise UnsupportedAudio(_NOT_AUDIO)
 
 
 def _limits(max_duration_s: float, max_channels: int) -> Callable[[int, int, float], None]:
@@ -250,16 +258,30 @@ def _decode_ffmpeg(
 _NOT_AUDIO = "The file is not audio in a known format (WAV, FLAC, OGG, Opus, MP3, M4A, AAC, MP4, WebM)."
 
 
+def _is_flac_or_mp3(file: BinaryIO) -> bool:
+    """By the first bytes behind the ID3 tags, as libsndfile looks for them."""
+    at = 0
+    for _ in range(MAX_TAGS):
+        file.seek(at)
+        head = file.read(10)
+        if not (size := _tag_size(head)):
+            break
+        at += size
+    file.seek(0)
+    return head[:4] == b"fLaC" or (head[:1] == b"\xff" and head[1:2] >= b"\xe0")
+
+
+def _tag_size(head: bytes) -> int:
+    """Bytes of the ID3 tag that begins with these ten; 0 where they are none."""
+    if head[:3] != b"ID3":
+        return 0
+    return 10 + sum((byte & 0x7F) << 7 * (3 - i) for i, byte in enumerate(head[6:10]))
+
+
 def _mp3_count(file: BinaryIO) -> int:
     """The number of frames that the Xing header of an MP3 announces; 0 where it has none."""
     file.seek(0)
-    head = file.read(10)
-    tag = (
-        10 + sum((byte & 0x7F) << 7 * (3 - i) for i, byte in enumerate(head[6:10]))
-        if head[:3] == b"ID3"
-        else 0
-    )
-    file.seek(tag)
+    file.seek(_tag_size(file.read(10)))
     frame = file.read(256)
     file.seek(0)
     at = max(frame.find(b"Xing"), frame.find(b"Info"))
@@ -272,16 +294,19 @@ def _truncated(decoded: int, rate: int) -> TruncatedAudio:
     )
 
 
-def _check_riff(file: BinaryIO) -> None:
+def _check_riff(file: BinaryIO, byte_order: str) -> None:
     """Compares what a WAV header promises with what is there; libsndfile reads on in silence.
 
     A recording of which a part is missing must not pass for the whole. Chunks: 4 bytes name, 4 bytes size.
     """
     size = file.seek(0, 2)
     at = 12
-    while at + 8 <= size:
+    for _ in range(MAX_CHUNKS):
         file.seek(at)
-        name, length = struct.unpack("<4sI", file.read(8))
+        head = file.read(8)
+        if len(head) < 8:
+            break
+        name, length = struct.unpack(f"{byte_order}4sI", head)
         if name == b"data":
             if length > size - at - 8:
                 raise TruncatedAudio(
@@ -289,4 +314,6 @@ def _check_riff(file: BinaryIO) -> None:
                 )
             break
         at += 8 + length + length % 2
+    else:
+        raise InvalidAudio(f"The WAV file has more than {MAX_CHUNKS:,} chunks before its audio.")
     file.seek(0)

@@ -17,6 +17,7 @@ CAPTURE = b"OggS"
 HEADER = struct.Struct("<4sBBqIIIB")  # capture, version, flags, granule, serial, number, checksum, segments
 BEGINS, ENDS = 2, 4  # flags of a page
 MAX_PAGES = 1_100_000  # three hours with a page for each packet of 10 ms; others fill theirs
+MAX_STREAMS = 10_000  # joined or side by side
 SEARCH_BYTES = 1 << 16
 
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
@@ -69,6 +70,7 @@ class _Walk:
     def __init__(self) -> None:
         self._streams: dict[int, _Stream] = {}
         self._links: list[Link] = []
+        self._unended: set[int] = set()
         self._in_heads = False
 
     def add(self, at: int, page: bytes) -> None:
@@ -79,6 +81,9 @@ class _Walk:
             link = self._links.pop() if self._in_heads else Link(at, at, 0, has_end_mark=False)
             self._links.append(replace(link, tracks=link.tracks + 1))
             self._streams[serial] = _Stream(number)
+            self._unended.add(serial)
+            if len(self._streams) > MAX_STREAMS:
+                raise Damaged(f"has more than {MAX_STREAMS:,} streams")
         self._in_heads = bool(flags & BEGINS)
         if serial not in self._streams:
             raise Damaged("lacks its beginning")
@@ -88,13 +93,15 @@ class _Walk:
         stream.number = number
         stream.has_sound |= granule > 0
         stream.is_open = segments > 0 and page[HEADER.size + segments - 1] == 255
-        stream.has_ended |= bool(flags & ENDS)
+        if flags & ENDS:
+            stream.has_ended = True
+            self._unended.discard(serial)
         last = self._links[-1]
         self._links[-1] = replace(last, end=at + len(page), has_end_mark=stream.has_ended)
 
     def pass_over_junk(self) -> None:
         """Tags and padding behind the end do no harm."""
-        if not all(stream.has_ended for stream in self._streams.values()):
+        if self._unended:
             raise Damaged("goes on with something else than OGG")
 
     def finish(self) -> list[Link]:

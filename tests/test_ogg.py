@@ -4,7 +4,7 @@ import io
 import random
 import struct
 from collections.abc import Callable
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import pytest
 
@@ -162,6 +162,42 @@ def test_endless_pages_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ogg, "MAX_PAGES", 5)
     with pytest.raises(TruncatedAudio, match="more than 5 pages"):
         inspect(opus())
+
+
+def test_endless_streams_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ogg, "MAX_STREAMS", 2)
+    data = b"".join(other_serial(opus(), serial) for serial in range(3))
+    with pytest.raises(TruncatedAudio, match="more than 2 streams"):
+        inspect(data)
+
+
+def other_serial(data: bytes, serial: int) -> bytes:
+    out = b""
+    for page in pages(data):
+        changed = bytearray(page)
+        changed[14:18] = struct.pack("<I", serial)
+        changed[CHECKSUM] = struct.pack("<I", ogg._checksum(bytes(changed)))
+        out += changed
+    return out
+
+
+def test_junk_between_pages_is_passed_over_without_a_look_at_every_stream() -> None:
+    """Else a file of a few megabytes keeps a processor busy for hours."""
+    looks = 0
+
+    class Counted(dict[int, Any]):
+        def values(self) -> Any:
+            nonlocal looks
+            looks += 1
+            return super().values()
+
+    walk = ogg._Walk()
+    walk._streams = Counted()
+    for page in pages(opus(0.5)):
+        walk.add(0, page)
+    for _ in range(100):
+        walk.pass_over_junk()
+    assert looks == 0
 
 
 def test_a_part_of_a_file_is_a_file() -> None:

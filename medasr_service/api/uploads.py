@@ -17,6 +17,7 @@ from medasr_service.settings import Settings
 
 MIB = 1 << 20
 FORM_OVERHEAD = MIB  # fields and part headers besides the audio
+CHARSETS = (b"utf-8", b"us-ascii", b"iso-8859-1", b"latin-1")  # others take long, or are no text
 MAX_FIELDS = 64 + 2 * MAX_TERMS  # too many keywords get an answer that says so
 
 
@@ -81,6 +82,15 @@ class _AudioFormParser(MultiPartParser):
         self._spool_bytes = settings.spool_mb * MIB
         self._spool_dir = str(settings.spool_dir) if settings.spool_dir else None
         self._file_field = file_field.encode()
+        self._field_bytes = 0
+
+    def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        """All fields together are bounded: unlike the recording, they stay in memory."""
+        if self._current_part.file is None:
+            self._field_bytes += end - start
+            if self._field_bytes > FORM_OVERHEAD:
+                raise MultiPartException(f"Its fields have more than {FORM_OVERHEAD:,} bytes.")
+        super().on_part_data(data, start, end)
 
     def on_headers_finished(self) -> None:
         part = self._current_part
@@ -119,10 +129,13 @@ async def read_form(request: Request, settings: Settings, *, file_field: str) ->
 
     Raises InvalidRequest where the body is not a well-formed multipart form.
     """
-    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+    content_type, options = parse_options_header(request.headers.get("content-type"))
+    if content_type != b"multipart/form-data":
         raise InvalidRequest(
             f"Send the recording as multipart/form-data, in the field {file_field!r}.", param=file_field
         )
+    if options.get(b"charset", b"utf-8").lower() not in CHARSETS:
+        raise InvalidRequest("The form cannot be read: its charset must be utf-8.")
     try:
         return await _AudioFormParser(request, settings, file_field).parse()
     except MultiPartException as error:
