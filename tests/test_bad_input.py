@@ -501,7 +501,7 @@ PARAMETERS: dict[str, tuple[dict[str, Any], str]] = {
     "granularity without verbose_json": ({"timestamp_granularities[]": "word"}, "timestamp_granularities"),
     "include without json": ({"response_format": "text", "include[]": "logprobs"}, "include"),
     "an include that is none": ({"include[]": "secrets"}, "include"),
-    "keywords": ({"keywords[]": "nodule"}, "keywords"),
+    "a keyword that is a page": ({"keywords[]": "x" * 5_000}, "keywords"),
     "a formatting that is none": ({"formatting": "pretty"}, "formatting"),
     "a decoding that is none": ({"decoding": "beam"}, "decoding"),
 }
