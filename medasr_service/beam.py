@@ -113,10 +113,11 @@ class BeamDecoder:
         folded[:, self.vocabulary.blank] = silence
         return folded
 
-    def number_frames(self, emission: Emission) -> NDArray[np.bool_]:
-        """Where greedy decoding hears a part of a number."""
-        heard: NDArray[np.bool_] = self._numbers[emission.argmax(axis=1)]
-        return heard
+    def beyond_doubt(self, emission: Emission, folded: Emission) -> NDArray[np.bool_]:
+        """Where keywords change nothing: a part of a number, or a piece that is surely heard."""
+        sure = (folded.max(axis=1) >= self._sure) & (folded.argmax(axis=1) != self.vocabulary.blank)
+        found: NDArray[np.bool_] = sure | self._numbers[emission.argmax(axis=1)]
+        return found
 
     def best_path(self, folded: Emission, context: Sequence[int]) -> tuple[NDArray[np.int64], float]:
         """The piece of each frame, and the score, of the best hypothesis after the ``context``."""
@@ -192,7 +193,7 @@ class Search:
         else:
             path = folded.argmax(axis=1)
         if self._keywords:
-            path = self._keywords.put(path, folded, self._decoder.number_frames(emission))
+            path = self._keywords.put(path, folded, self._decoder.beyond_doubt(emission, folded))
         last = int(np.flatnonzero(np.diff(path, prepend=-1))[-1])
         if path[-1] != blank and last > len(path) // 2 and not is_last:
             path = path[:last]  # cut in the middle of a piece, which belongs to the next phrase

@@ -3,7 +3,8 @@
 They are looked for in the posteriors, after decoding: each term, spelled in every way that the pieces allow,
 over every stretch of frames that begins and ends between tokens. What a term costs is how much less likely
 the frames are with it than with the best piece of each; what it may cost is ``keyword_score`` for each of its
-letters, ``MOST_SCORE`` at most. So it comes in where the sound nearly says it; never in place of a number.
+letters, ``MOST_SCORE`` at most. So it comes in where the sound nearly says it; never in place of a number, or
+of a piece that was surely heard.
 """
 
 from collections.abc import Iterable, Sequence

@@ -121,7 +121,8 @@ def test_without_a_language_model_greedy_is_all_there_is(
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("SURE_POSTERIOR", "0.9"), ("KEYWORDS", '["apixaban"]'), ("MAX_GAIN", "20")]
+    ("name", "value"),
+    [("SURE_POSTERIOR", "0.9"), ("KEYWORDS", '["apixaban"]'), ("MAX_GAIN", "20"), ("WINDOWS", "fixed")],
 )
 def test_a_changed_setting_is_transcribed_anew(
     manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str

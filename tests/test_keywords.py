@@ -1,6 +1,7 @@
 """Keywords: found where the sound nearly says them, nowhere else, and never too many of them."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +65,7 @@ def test_a_term_comes_in_where_the_sound_nearly_says_it() -> None:
 )
 def test_a_term_may_cost_as_much_as_its_letters_earn(likely: float, found: bool) -> None:
     """Three letters earn three; exp(-3) is 0.0498."""
-    heard = emission({SE: 1.0, TE: likely}, {N: 1}, {BLANK: 1})
+    heard = emission({SE: 0.9, TE: 0.9 * likely}, {N: 1}, {BLANK: 1})
     assert text(decode(heard, "ten")) == ("▁ten" if found else "▁sen")
 
 
@@ -92,6 +93,22 @@ def test_a_term_is_a_whole_word() -> None:
 def test_a_number_never_makes_room_for_a_term() -> None:
     heard = emission({FIVE: 0.5, TE: 0.5 - 1e-6}, {BLANK: 0.5, N: 0.5}, {BLANK: 1})
     assert text(decode(heard, "ten")) == "▁5"
+
+
+def test_a_term_does_not_replace_a_piece_that_is_surely_heard() -> None:
+    """The letters would pay for it: ln(0.98 / 0.02) is 3.9."""
+    decoder = BeamDecoder(VOCABULARY, None, replace(WEIGHTS, sure_posterior=0.95))
+    for said, found in ((0.98, "▁seenlis"), (0.94, "▁tenllis")):
+        frames = (
+            {SE: said, T: 1 - said},
+            {BLANK: 1},
+            {EN: 1},
+            {BLANK: 1},
+            {LL: 0.4, L: 0.6},
+            {IS: 1},
+            {BLANK: 1},
+        )
+        assert text(decoder.search(keywords=["tenllis"]).push(emission(*frames), final=True)) == found
 
 
 def test_terms_of_several_words_and_several_times() -> None:

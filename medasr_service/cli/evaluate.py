@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from medasr_service import checkpoint, keywords, language_model, output
+from medasr_service import checkpoint, confidence, keywords, language_model, output
 from medasr_service.checkpoint import Checkpoint
 from medasr_service.cli import model
 from medasr_service.cli.status import EXIT_OK, EXIT_SOME_FAILED, EXIT_STOPPED
@@ -149,13 +149,15 @@ def _conditions(
         "model": found.id,
         "revision": found.revision,
         "weights": weights[:12],
-        "engine": config.engine,
+        "engine": config.resolved_engine,
         "precision": config.precision,
-        "windows": f"{config.chunk_length_s:g} s / {config.stride_length_s:g} s",
+        "windows": f"{config.windows}, {config.chunk_length_s:g} s / {config.stride_length_s:g} s",
         "gain": f"up to {config.max_gain:g}" if config.normalize else "none",
         "text": formatting,
         "version": VERSION,
     }
+    if (fitted := found.folder / confidence.FILE).is_file():
+        conditions["probabilities"] = f"{fitted.name} {sha256(fitted)[:12]}"
     file = language_model.locate(found, config) if decoding == "lm" else None
     if file:
         conditions["language model"] = f"{file.name} {sha256(file)[:12]}"
