@@ -22,7 +22,7 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from medasr_service import ogg
+from medasr_service import mp4, ogg
 from medasr_service.errors import (
     AudioTooLong,
     EmptyAudio,
@@ -126,6 +126,8 @@ def _decode(file: BinaryIO, *, max_duration_s: float, max_channels: int) -> Iter
     container = next((name for at, magic, name in _FFMPEG_CONTAINERS if head[at:].startswith(magic)), None)
     check = _limits(max_duration_s, max_channels)
     if container is not None:
+        if container == "mp4":
+            _check_mp4(file)
         yield from _decode_ffmpeg(file, container, check, announced=container != "aac")
     elif head[:4] == ogg.CAPTURE:
         yield from _decode_ogg(file, check)
@@ -292,6 +294,13 @@ def _truncated(decoded: int, rate: int) -> TruncatedAudio:
     return TruncatedAudio(
         f"The recording is damaged or cut off: only the first {decoded / rate:.0f} s or so can be read."
     )
+
+
+def _check_mp4(file: BinaryIO) -> None:
+    try:
+        mp4.check(file)
+    except mp4.Excessive as flaw:
+        raise InvalidAudio(f"The file {flaw}, more than a recording can have.") from None
 
 
 def _check_riff(file: BinaryIO, byte_order: str) -> None:

@@ -16,7 +16,7 @@ LAYERS: dict[str, int] = {
     name: level
     for level, names in enumerate(
         [
-            ["address", "errors", "transcript", "geometry", "manifest", "ogg", "shutdown", "version"],
+            ["address", "errors", "transcript", "geometry", "manifest", "mp4", "ogg", "shutdown", "version"],
             ["agreement", "cues", "boundaries", "pages", "output", "confidence"],
             ["settings", "verification", "audio", "chunking", "ctc", "dictation", "formats", "annotated"],
             ["segments", "checkpoint", "keywords", "pauses"],

@@ -81,6 +81,10 @@ def big_endian(samples: Any) -> bytes:
     return file.getvalue()
 
 
+def with_count(data: bytes, table: bytes, offset: int, count: int) -> bytes:
+    return with_header(data, data.index(table) + len(table) + offset, ">I", count)
+
+
 def with_sample(value: float, coding: str = "FLOAT") -> bytes:
     samples = sound(1.0)
     samples[2_000] = value
@@ -165,6 +169,26 @@ BAD: dict[str, tuple[bytes, int, str, str]] = {  # bytes, status, code, what the
         400,
         "truncated_audio",
         "announces 32,000 bytes",
+    ),
+    "an MP4 that announces millions of samples": (
+        with_count(ffmpeg(WAV, "mp4", "-c:a", "aac"), b"stsz", 8, 20_000_000),
+        400,
+        "invalid_audio",
+        "announces 20,000,000 samples",
+    ),
+    "an MP4 whose edits play it a million times": (
+        with_count(ffmpeg(WAV, "mp4", "-c:a", "aac"), b"elst", 4, 1_000_000),
+        400,
+        "invalid_audio",
+        "more than a recording can have",
+    ),
+    "an MP4 in fragments of millions of samples": (
+        with_count(
+            ffmpeg(WAV, "mp4", "-c:a", "aac", "-movflags", "frag_keyframe+empty_moov"), b"trun", 4, 20_000_000
+        ),
+        400,
+        "invalid_audio",
+        "more than a recording can have",
     ),
     "a WAV header alone": (WAV[:44], 400, "truncated_audio", "holds 0"),
     "a WAV that claims 4 GB": (

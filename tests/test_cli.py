@@ -115,6 +115,15 @@ def test_an_unavailable_model_is_one_line(
     assert line.startswith("medasr: /no/such/folder")
 
 
+def test_a_wrong_setting_is_one_line_and_exits_as_wrong_usage_does(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEDASR_BEAM_SIZE", "none")
+    assert cli.main(["transcribe", str(SAMPLE)]) == cli.EXIT_USAGE
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("medasr: setting beam_size: ")
+
+
 def test_export_prints_where_the_artefact_is(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["export"]) == cli.EXIT_OK
     assert Path(capsys.readouterr().out.strip()).name == "model.onnx"

@@ -99,6 +99,22 @@ def test_the_microphone_is_asked_for_what_the_model_takes(monkeypatch: pytest.Mo
     assert heard[0].shape == (640,)
 
 
+def test_sound_that_the_microphone_lost_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: dict[str, Any] = {}
+
+    def open_stream(**options: Any) -> AbstractContextManager[Any]:
+        asked.update(options)
+        return contextmanager(lambda: iter([None]))()
+
+    fake = SimpleNamespace(PortAudioError=PortAudioError, InputStream=open_stream)
+    monkeypatch.setitem(sys.modules, "sounddevice", fake)
+    with listen.microphone(None, lambda _: None):
+        asked["callback"](np.ones((640, 1), np.float32), 640, None, "input overflow")
+    assert "lost sound (input overflow): words may be missing" in capsys.readouterr().err
+
+
 def test_a_stream_prints_each_segment_as_it_comes(
     make_transcriber: Callable[..., Transcriber],
     monkeypatch: pytest.MonkeyPatch,

@@ -258,6 +258,23 @@ async def test_a_failure_is_survived_and_the_third_fails_the_turn(monkeypatch: p
     assert events[-1] == next(event for event in reversed(events) if isinstance(event, Completed))
 
 
+async def test_what_was_sure_before_a_failure_is_told_in_its_own_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(live_session, "RETRY_S", 0.0)
+    session = make(Model(failures=3))
+    session._open_turn(0.0)
+    session._writer.push([word("{new", 0)])  # might become {new paragraph}
+    session.append(SPEECH)
+    session.commit()
+    session.close()
+    events = [event async for event in session.events()]
+    failed = next(event for event in events if isinstance(event, Failed))
+    told = [event for event in events if isinstance(event, Delta)]
+    assert (told[0].turn, told[0].text) == (failed.turn, "{new")
+    assert events.index(told[0]) < events.index(failed)
+
+
 async def test_who_sends_faster_than_it_is_heard_waits() -> None:
     session = make(Model(), live_buffer_s=1)
     session.append(silence(3))

@@ -391,6 +391,18 @@ def test_a_session_that_must_end_says_so(
             talk.hear()
 
 
+@pytest.mark.parametrize("settings", [{"live_idle_timeout_s": 0.3}, {"max_live_duration_s": 0.5}])
+def test_a_session_that_must_end_transcribes_what_was_said(
+    make_app: Callable[..., TestClient], settings: Json
+) -> None:
+    with make_app(**settings).websocket_connect(URL) as socket:
+        talk = Talk(socket)
+        talk.hear()
+        talk.say(update(**AT_16K), MANUAL, append(SPEECH))
+        assert "".join(event.get("transcript", "") for event in talk.until(f"{PART}.completed")) == TEXT
+        assert talk.error()["code"] in ("idle_timeout", "session_expired")
+
+
 def test_a_browser_gets_its_protocol_back_and_never_its_key(make_app: Callable[..., TestClient]) -> None:
     offered = ["openai-insecure-api-key.secret", "realtime"]
     with make_app().websocket_connect(URL, subprotocols=offered) as socket:

@@ -132,6 +132,7 @@ def test_health_names_what_is_served(service: Service) -> None:
     body = answer.json()
     assert (body["status"], body["model"], body["demo"]) == ("healthy", "medasr-demo", True)
     assert body["type"] == "automatic-speech-recognition"
+    assert body["decodings"] == ["greedy", "lm"]
     assert {"revision", "engine", "version", "notice"} <= set(body)
 
 

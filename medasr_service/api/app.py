@@ -69,6 +69,7 @@ def _health(request: Request) -> JSONResponse:
         "type": "automatic-speech-recognition",
         "revision": served.checkpoint.revision,
         "engine": served.engine or None,
+        "decodings": list(served.transcriber.decodings),  # lm: with a language model
         "demo": served.checkpoint.demo,
         "version": VERSION,
         **served.notice,

@@ -125,6 +125,10 @@ class _Connection:
                 raise InvalidRequest(f"The session is over: it may last {limit}.", code="session_expired")
             for task in done:
                 await task
+        except InvalidRequest:  # too long, or idle: what was said is transcribed still
+            self._session.close()
+            await asyncio.wait(tasks[1:], timeout=self._settings.send_timeout_s)
+            raise
         except (WebSocketDisconnect, TimeoutError):  # gone, or takes nothing
             await _close(self._websocket, POLICY, None, 1.0)
         except MedASRError:

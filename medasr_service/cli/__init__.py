@@ -31,7 +31,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     logging.basicConfig(format="medasr: %(message)s")
     logging.getLogger("bentoml.medasr").setLevel(logging.INFO)
-    config = settings.load()
+    try:
+        config = settings.load()
+    except SystemExit as stop:
+        print(stop, file=sys.stderr)
+        return EXIT_USAGE
     try:
         status: int = options.run(options, config)
     except MedASRError as error:

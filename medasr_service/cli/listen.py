@@ -102,6 +102,8 @@ def microphone(device: str | int | None, on_audio: Callable[[Waveform], None]) -
     sounddevice = _sounddevice()
 
     def callback(block: Any, frames: int, when: Any, status: Any) -> None:
+        if status:  # the machine was too busy to take all of it
+            print(f"\nmedasr: the microphone lost sound ({status}): words may be missing", file=sys.stderr)
         on_audio(block[:, 0].copy())
 
     try:

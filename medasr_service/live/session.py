@@ -156,7 +156,8 @@ class Session:
                 except MedASRError as error:
                     self._failures += 1
                     if ends or self._failures >= MAX_FAILURES:
-                        yield self._fail(error)
+                        for event in self._fail(error):
+                            yield event
                         if todo is _Do.CLOSE:
                             return
                     else:
@@ -298,11 +299,15 @@ class Session:
         self._turn = None
         self._turn_end = round(end_s * self._geometry.sample_rate)
 
-    def _fail(self, error: MedASRError) -> Event:
-        """What the model could not hear is given up: the buffer must not grow while it is away."""
+    def _fail(self, error: MedASRError) -> Iterator[Event]:
+        """What the model could not hear is given up: the buffer must not grow while it is away.
+
+        What it was sure of, and might have been the start of a marker, is of this turn.
+        """
         turn = self._open_turn(self._hearing.seconds(self._turn_end))
+        yield from self._write([], final=True)
         self._drop_turn()
-        return Failed(turn.number, error)
+        yield Failed(turn.number, error)
 
     def _clear(self) -> Event:
         turn = self._turn
