@@ -156,7 +156,9 @@ class Service:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = log
-        environment = {**os.environ, "MEDASR_PORT": str(self.port), **variables}
+        # BentoML keeps metrics under its home, and a service that starts there empties the folder of another
+        home = {"BENTOML_HOME": str(log.parent / "bentoml")}
+        environment = {**os.environ, **home, "MEDASR_PORT": str(self.port), **variables}
         with log.open("wb") as output:
             self.process = subprocess.Popen(
                 [Path(sys.executable).with_name("bentoml"), "serve", target],
