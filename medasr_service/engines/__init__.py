@@ -14,7 +14,7 @@ from medasr_service.manifest import SHIPPED, missing_makers
 from medasr_service.settings import Settings
 
 MAX_PADDING = 0.25  # of a group, so that padding stays cheap
-MAX_GROUP_SAMPLES = 160 * 16_000  # eight windows of 20 s: bounds the memory of one forward pass
+MAX_GROUP_SAMPLES = 30 * 16_000  # the longest window: more at once is slower, and takes memory in proportion
 
 
 class Engine(Protocol):

@@ -15,9 +15,7 @@ import torch
 from transformers import AutoModelForCTC
 from transformers.utils import logging
 
-from medasr_service.engines import int8, saturation
 from medasr_service.engines.network import PRECISIONS, Network
-from medasr_service.manifest import UNSIGNED
 
 OPSET = 20
 MIN_FEATURES = 13  # the fewest feature frames that make one output frame
@@ -28,8 +26,8 @@ def export(folder: Path, file: Path, precision: str) -> None:
     """Writes ``file``, its weights beside it, and checks both against transformers' network on noise.
 
     Inputs: features float32 [batch, frames, mel bins], lengths int64 [batch]; any batch and length.
-    Output: log_posteriors float32 [batch, output frames, vocabulary]. In int8 also the same network for CPUs
-    whose signed products saturate, and the probe that tells. Raises RuntimeError when the networks differ.
+    Output: log_posteriors float32 [batch, output frames, vocabulary]. Raises RuntimeError when the networks
+    differ.
     """
     logging.disable_progress_bar()
     model = AutoModelForCTC.from_pretrained(folder, dtype=torch.float32).eval()
@@ -49,11 +47,7 @@ def export(folder: Path, file: Path, precision: str) -> None:
         )
         assert program is not None
         program.save(str(file), external_data=True)
-        graph = _bare(onnx.load(file, load_external_data=False))
-        onnx.save(graph, file)
-        if precision == "int8":
-            onnx.save(int8.unsigned(graph), file.with_name(UNSIGNED))
-            onnx.save(int8.probe(), file.with_name(saturation.PROBE))
+        onnx.save(_bare(onnx.load(file, load_external_data=False)), file)
         _compare(model, file, bins, MAX_DIFFERENCE[precision])
 
 

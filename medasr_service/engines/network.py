@@ -1,9 +1,9 @@
 """LASR as it is exported: the weights and the sums of transformers' LasrForCTC, in fewer operators.
 
 What transformers writes for training and for every device, a CPU runs slowly. Here the projections of query,
-key and value are one product; a convolution over single frames is a product; batch normalisation is folded
-into the convolution before it; padded frames are masked by one addition, without the guards for rows in which
-nothing is left. ``export`` compares the result with the original before it may be used.
+key and value are one product; rotary positions and attention are ONNX Runtime's own operators, which take the
+lengths instead of a mask; a convolution over single frames is a product; batch normalisation is folded into
+the convolution before it. ``export`` compares the result with the original before it may be used.
 
 Source of the architecture: modeling_lasr.py of transformers; Conformer (arXiv:2005.08100); RoPE (2104.09864).
 """
@@ -17,7 +17,7 @@ from transformers.activations import SiLUActivation
 
 from medasr_service.engines.int8 import Int8Linear
 
-MASKED = -1e9  # added to a score: its weight becomes exactly zero
+DOMAIN = "com.microsoft"  # of ONNX Runtime's own operators
 SILU_LEAST = -0.27846455  # the least value of x * sigmoid(x)
 
 Product: TypeAlias = Callable[[nn.Linear, float], nn.Module]
@@ -57,13 +57,12 @@ class Network(nn.Module):
         for _ in range(2):
             lengths = (lengths - self.kernel) // self.stride + 1
         frames = torch.arange(hidden.shape[1])
-        valid = frames < lengths[:, None]
-        keep = valid[:, :, None].to(hidden.dtype)
-        bias = (~valid)[:, None, None, :].to(hidden.dtype) * MASKED
+        keep = (frames < lengths[:, None])[:, :, None].to(hidden.dtype)
         angles = frames[:, None].float() * self.inverse_frequencies
-        rotation = torch.cos(angles)[:, None], torch.sin(angles)[:, None]  # [frames, 1, head size / 2]
+        rotation = torch.cos(angles), torch.sin(angles)  # each [frames, head size / 2]
+        lengths = lengths.to(torch.int32)
         for block in self.blocks:
-            hidden = block(hidden, keep, bias, rotation)
+            hidden = block(hidden, keep, lengths, rotation)
         posteriors: Tensor = self.head(self.out_norm(hidden)).log_softmax(dim=-1)
         return posteriors
 
@@ -78,10 +77,12 @@ class _Block(nn.Module):
         self.norm_out = layer.norm_out
         self.ff_weights, self.conv_weights = layer.feed_forward_residual_weights, layer.conv_residual_weights
 
-    def forward(self, hidden: Tensor, keep: Tensor, bias: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
+    def forward(
+        self, hidden: Tensor, keep: Tensor, lengths: Tensor, rotation: tuple[Tensor, Tensor]
+    ) -> Tensor:
         own, added = self.ff_weights
         hidden = own * hidden + added * self.ff1(hidden)
-        hidden = hidden + self.attention(hidden, bias, rotation)
+        hidden = hidden + self.attention(hidden, lengths, rotation)
         own_conv, added_conv = self.conv_weights
         hidden = own_conv * hidden + added_conv * self.conv(hidden, keep)
         hidden = own * hidden + added * self.ff2(hidden)
@@ -90,24 +91,41 @@ class _Block(nn.Module):
 
 
 class _Attention(nn.Module):
+    """Exists to be exported: in torch itself it gives shapes, not values."""
+
+    first: Tensor  # the position of the first frame
+
     def __init__(self, norm: nn.Module, attention: Any, product: Product) -> None:
         super().__init__()
         self.norm, self.out = norm, product(attention.o_proj, float("-inf"))
-        self.head_size, self.scaling = attention.head_dim, attention.scaling
+        self.heads, self.scaling = attention.q_proj.out_features // attention.head_dim, attention.scaling
         parts = (attention.q_proj, attention.k_proj, attention.v_proj)
         bias = None if parts[0].bias is None else torch.cat([part.bias for part in parts])
         self.projection = product(_linear(torch.cat([part.weight for part in parts]), bias), float("-inf"))
+        self.register_buffer("first", torch.zeros(1, dtype=torch.int64), persistent=False)
 
-    def forward(self, hidden: Tensor, bias: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
-        batch, frames, _ = hidden.shape
-        heads = self.projection(self.norm(hidden)).view(batch, frames, 3, -1, self.head_size)
-        query, key, value = heads.unbind(2)
-        query = _rotate(query * self.scaling, rotation).transpose(1, 2)
-        key = _rotate(key, rotation).permute(0, 2, 3, 1)
-        weights = (query @ key + bias).softmax(dim=-1)
-        heard = (weights @ value.transpose(1, 2)).transpose(1, 2).reshape(batch, frames, -1)
+    def forward(self, hidden: Tensor, lengths: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
+        query, key, value = self.projection(self.norm(hidden)).chunk(3, dim=-1)
+        heard = torch.onnx.ops.symbolic(
+            f"{DOMAIN}::MultiHeadAttention",
+            (self._rotated(query, rotation), self._rotated(key, rotation), value, None, lengths),
+            {"num_heads": self.heads, "scale": self.scaling},
+            dtype=hidden.dtype,
+            shape=value.shape,
+            version=1,
+        )
         projected: Tensor = self.out(heard)
         return projected
+
+    def _rotated(self, heads: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
+        return torch.onnx.ops.symbolic(
+            f"{DOMAIN}::RotaryEmbedding",
+            (heads, self.first, *rotation),
+            {"num_heads": self.heads},
+            dtype=heads.dtype,
+            shape=heads.shape,
+            version=1,
+        )
 
 
 class _Convolution(nn.Module):
@@ -146,10 +164,3 @@ def _linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
     if bias is not None:
         linear.bias = nn.Parameter(bias)
     return linear
-
-
-def _rotate(heads: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
-    """Rotary positions; heads is [batch, frames, heads, head size]."""
-    cos, sin = rotation
-    first, second = heads.chunk(2, dim=-1)
-    return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)

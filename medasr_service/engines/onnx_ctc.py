@@ -10,10 +10,8 @@ from medasr_service.checkpoint import Checkpoint
 from medasr_service.engines import infer_in_groups
 from medasr_service.engines.cpu import quota
 from medasr_service.engines.frontend import LogMel
-from medasr_service.engines.saturation import saturates
 from medasr_service.errors import ModelUnavailable
 from medasr_service.geometry import Emission, Waveform
-from medasr_service.manifest import UNSIGNED
 
 BUCKET_FRAMES = 64  # lengths are padded to multiples of 0.64 s: few distinct shapes for little work
 WARM_UP_S = 1.0
@@ -35,9 +33,6 @@ class OnnxCTC:
         # within a run memory is used again, after it given back: what is held does not creep
         self._run_options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         try:
-            if precision == "int8" and saturates(artefact.parent):
-                artefact = artefact.with_name(UNSIGNED)
-                self.name += " (unsigned weights: signed products saturate on this CPU)"
             self._session = onnxruntime.InferenceSession(
                 artefact, options, providers=["CPUExecutionProvider"]
             )
