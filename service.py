@@ -1,12 +1,20 @@
-"""The BentoML services: MedASRModel runs the network, MedASR answers requests. Wiring only."""
+"""The BentoML services: MedASRModel runs the network, MedASR answers requests. Wiring only.
+
+BentoML imports this file in each of its processes: the supervisor, the model's, the entry's. What only one of
+them needs is imported where that one needs it, for their memory and for the time of a start.
+"""
 
 import asyncio
 import logging
+import multiprocessing
 import os
 import sys
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")  # before bentoml: nothing leaves the machine
 
@@ -16,21 +24,18 @@ from aiohttp import ClientError
 from bentoml import IODescriptor
 from bentoml.exceptions import BentoMLException
 from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from config.models import PORTS
-from medasr_service import address, checkpoint, engines, formats, language_model, settings, shutdown
-from medasr_service.api import transcriptions, uploads
-from medasr_service.api.app import create_app
-from medasr_service.api.keys import KeyCheck
-from medasr_service.api.refusals import error_response
-from medasr_service.api.served import Served
-from medasr_service.api.uploads import BodyLimit
-from medasr_service.checkpoint import DEMO_NOTICE
-from medasr_service.confidence import Confidence
-from medasr_service.ctc import Vocabulary
+from medasr_service import address, digests, settings, shutdown
+from medasr_service.checkpoint import DEMO_NOTICE, Checkpoint, resolve
 from medasr_service.errors import MedASRError, ModelUnavailable, NotReady
 from medasr_service.geometry import Emission, Waveform
-from medasr_service.transcriber import Transcriber
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+T = TypeVar("T")
 
 SETTINGS = settings.load()
 PORT = SETTINGS.port or PORTS["medasr"]
@@ -39,7 +44,29 @@ NEVER_S = 1_000_000_000
 WARM_UP_CALLS = 12
 
 log = logging.getLogger("bentoml.medasr")
-app = create_app(SETTINGS)
+
+
+@cache
+def application() -> "FastAPI":
+    from medasr_service.api.app import create_app
+
+    return create_app(SETTINGS)
+
+
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    await application()(scope, receive, send)
+
+
+def key_check(app: ASGIApp) -> ASGIApp:
+    from medasr_service.api.keys import KeyCheck
+
+    return KeyCheck(app, settings=SETTINGS)
+
+
+def body_limit(app: ASGIApp) -> ASGIApp:
+    from medasr_service.api.uploads import BodyLimit
+
+    return BodyLimit(app, max_upload_mb=SETTINGS.max_upload_mb, idle_timeout_s=SETTINGS.upload_idle_timeout_s)
 
 
 @bentoml.service(
@@ -54,7 +81,9 @@ class MedASRModel:
     """Loads the checkpoint once; its calls meet in batches."""
 
     def __init__(self) -> None:
-        self._engine = engines.load(checkpoint.resolve(SETTINGS), SETTINGS)
+        from medasr_service import engines
+
+        self._engine = engines.load(resolve(SETTINGS), SETTINGS)
         self._callers: set[int] = set()
 
     @bentoml.on_startup
@@ -111,11 +140,7 @@ class MedASR:
         if not listens_elsewhere and (reason := address.refusal(SETTINGS.host, PORT)):
             raise SystemExit(f"medasr: {reason}")
         try:
-            uploads.try_spool(SETTINGS)
-            found = checkpoint.resolve(SETTINGS)
-            language_model.load(found, Vocabulary.load(found.folder), SETTINGS)
-            Confidence.load(found.folder)
-            engines.prepare(found, SETTINGS)
+            found, os.environ[digests.VARIABLE] = elsewhere(check)
         except OSError as error:
             folder = SETTINGS.spool_dir or "the system's temporary folder"
             raise SystemExit(f"medasr: no upload can be kept in {folder}: {error.strerror}") from None
@@ -130,7 +155,13 @@ class MedASR:
             log.warning("%s: %s", found.id, DEMO_NOTICE)
 
     def __init__(self) -> None:
-        found = checkpoint.resolve(SETTINGS)
+        from medasr_service import language_model
+        from medasr_service.api.served import Served
+        from medasr_service.confidence import Confidence
+        from medasr_service.ctc import Vocabulary
+        from medasr_service.transcriber import Transcriber
+
+        found = resolve(SETTINGS)
         vocabulary = Vocabulary.load(found.folder)
         beam = language_model.load(found, vocabulary, SETTINGS)
         confidence = Confidence.load(found.folder)
@@ -141,7 +172,7 @@ class MedASR:
             SETTINGS.max_concurrent_requests,
             max_live_streams=SETTINGS.max_live_streams,
         )
-        app.state.served = self._served
+        application().state.served = self._served
 
     async def _infer(self, waveforms: list[Waveform]) -> list[Emission]:
         try:
@@ -159,7 +190,7 @@ class MedASR:
 
     async def _warm_up(self) -> None:
         """Ready only after the model has run, through the very path that requests take."""
-        silence = np.zeros(self._served.checkpoint.geometry.sample_rate, np.float32)
+        silence = np.zeros(self._served.checkpoint.geometry.receptive_samples, np.float32)
         while not await self._model_is_ready():
             await asyncio.sleep(0.1)
         for _ in range(WARM_UP_CALLS):
@@ -179,11 +210,42 @@ class MedASR:
     @bentoml.api(input_spec=NativeInput)
     async def transcribe(self, audio: Any) -> dict[str, Any]:
         """The transcript of a recording, as verbose_json with words; errors in OpenAI's shape, here too."""
+        from medasr_service import formats
+        from medasr_service.api import transcriptions
+        from medasr_service.api.refusals import error_response
+
         try:
-            transcript = await transcriptions.transcribe_upload(audio, app.state, file_field="audio")
+            state = application().state
+            transcript = await transcriptions.transcribe_upload(audio, state, file_field="audio")
         except MedASRError as error:
             return cast("dict[str, Any]", error_response(error))  # BentoML sends a Response as it is
         return {**formats.to_verbose_json(transcript, words=True), **self._served.notice}
+
+
+def check() -> tuple[Checkpoint, str]:
+    """Makes what is missing of the model, and finds out whether all can be used; also what digests were read.
+
+    Raises ModelUnavailable, or OSError where no upload can be kept.
+    """
+    from medasr_service import engines, language_model
+    from medasr_service.api import uploads
+    from medasr_service.confidence import Confidence
+    from medasr_service.ctc import Vocabulary
+
+    uploads.try_spool(SETTINGS)
+    found = resolve(SETTINGS)
+    language_model.load(found, Vocabulary.load(found.folder), SETTINGS)
+    Confidence.load(found.folder)
+    engines.prepare(found, SETTINGS)
+    return found, digests.to_tell()
+
+
+def elsewhere(work: Callable[[], T]) -> T:
+    """What ``work`` returns or raises, in a process that takes its memory with it (on Linux)."""
+    if sys.platform != "linux":
+        return work()
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as pool:
+        return pool.submit(work).result()
 
 
 def _log_failure(task: asyncio.Task[None]) -> None:
@@ -192,7 +254,5 @@ def _log_failure(task: asyncio.Task[None]) -> None:
 
 
 # The first is the outermost.
-MedASR.add_asgi_middleware(KeyCheck, settings=SETTINGS)  # type: ignore[attr-defined]
-MedASR.add_asgi_middleware(  # type: ignore[attr-defined]
-    BodyLimit, max_upload_mb=SETTINGS.max_upload_mb, idle_timeout_s=SETTINGS.upload_idle_timeout_s
-)
+MedASR.add_asgi_middleware(key_check)  # type: ignore[attr-defined]
+MedASR.add_asgi_middleware(body_limit)  # type: ignore[attr-defined]

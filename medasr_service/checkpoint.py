@@ -5,15 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HfHubHTTPError,
-    HFValidationError,
-    LocalEntryNotFoundError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
 from safetensors import SafetensorError, safe_open
 from tokenizers import Tokenizer
 
@@ -24,7 +15,6 @@ from medasr_service.settings import DEMO_MODEL, Settings
 
 DEMO_FOLDER = Path(__file__).parent / "demo_model"
 DEMO_NOTICE = "demo model, trained on synthetic voices: not for clinical use"
-_HUB_FILES = ["*.json", "model.safetensors"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +123,9 @@ def _kept(settings: Settings) -> Checkpoint | None:
 
 
 def _from_hub(settings: Settings) -> Checkpoint:
-    folder = _download(settings.model, settings.revision)
+    from medasr_service import hub  # only here: its packages are slow to import, and most starts do without
+
+    folder = hub.download(settings.model, settings.revision)
     return Checkpoint(folder, settings.model, frozenset({"medasr"}), folder.name, False, settings.revision)
 
 
@@ -145,29 +137,6 @@ def _is_demo(folder: Path) -> bool:
         and weights.stat().st_size == demo.stat().st_size
         and weights.read_bytes() == demo.read_bytes()
     )
-
-
-def _download(model: str, revision: str | None) -> Path:
-    try:
-        return Path(snapshot_download(model, revision=revision, allow_patterns=_HUB_FILES))
-    except GatedRepoError:
-        raise ModelUnavailable(
-            f"{model} is gated: accept its terms on huggingface.co/{model},"
-            " then set HF_TOKEN to a token of that account"
-        ) from None
-    except RevisionNotFoundError:
-        raise ModelUnavailable(f"{model} has no revision {revision!r}") from None
-    except RepositoryNotFoundError:
-        raise ModelUnavailable(
-            f"{model} is neither a folder here nor a model on the hub that HF_TOKEN may read"
-        ) from None
-    except HFValidationError:
-        raise ModelUnavailable(f"{model} is neither a folder here nor a hub id") from None
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError):
-        raise ModelUnavailable(
-            f"{model} is not in the local cache and the hub cannot be reached;"
-            f" if it is gated, accept its terms on huggingface.co/{model} and set HF_TOKEN"
-        ) from None
 
 
 def _check(checkpoint: Checkpoint) -> None:

@@ -4,7 +4,6 @@ An artefact is a folder with model.onnx, its weights, copies of the checkpoint's
 manifest.json: all that serving needs, without the checkpoint itself.
 """
 
-import hashlib
 import json
 import logging
 from collections.abc import Iterable
@@ -12,6 +11,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from medasr_service.digests import sha256
 
 MODEL, MANIFEST = "model.onnx", "manifest.json"
 FORMAT = 4  # raise it when the exported graph or the set of files changes
@@ -100,8 +101,3 @@ def _of_model(folders: Iterable[Path], model: str) -> list[tuple[Path, Manifest]
 def missing_makers() -> list[str]:
     """Packages without which no artefact can be made; serving needs none of them."""
     return [name for name in MAKERS if find_spec(name) is None]
-
-
-def sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

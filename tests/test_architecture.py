@@ -16,8 +16,8 @@ LAYERS: dict[str, int] = {
     name: level
     for level, names in enumerate(
         [
-            ["address", "errors", "transcript", "geometry", "manifest", "mp4", "ogg", "shutdown", "version"],
-            ["agreement", "cues", "boundaries", "pages", "output", "confidence"],
+            ["address", "digests", "errors", "transcript", "geometry", "mp4", "ogg", "shutdown", "version"],
+            ["hub", "manifest", "agreement", "cues", "boundaries", "pages", "output", "confidence"],
             ["settings", "verification", "audio", "chunking", "ctc", "dictation", "formats", "annotated"],
             ["segments", "checkpoint", "keywords", "pauses"],
             ["beam"],

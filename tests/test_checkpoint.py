@@ -17,9 +17,10 @@ from huggingface_hub.errors import (
 
 from medasr_service import checkpoint, manifest
 from medasr_service.checkpoint import DEMO_FOLDER, Checkpoint
+from medasr_service.digests import sha256
 from medasr_service.errors import ModelUnavailable
 from medasr_service.geometry import FrameGeometry
-from medasr_service.manifest import FORMAT, sha256
+from medasr_service.manifest import FORMAT
 from medasr_service.settings import Settings
 
 TOKEN = "hf_NeverShowThisToken"

@@ -18,12 +18,12 @@ from medasr_service import checkpoint, confidence, keywords, language_model, out
 from medasr_service.checkpoint import Checkpoint
 from medasr_service.cli import model
 from medasr_service.cli.status import EXIT_OK, EXIT_SOME_FAILED, EXIT_STOPPED
+from medasr_service.digests import sha256
 from medasr_service.errors import UsageError
 from medasr_service.evaluation import samples
 from medasr_service.evaluation.results import Result, Results
 from medasr_service.evaluation.samples import Sample
 from medasr_service.evaluation.transcripts import transcripts
-from medasr_service.manifest import sha256
 from medasr_service.settings import Settings
 from medasr_service.transcriber import Decoding, Options
 from medasr_service.version import VERSION

@@ -23,8 +23,9 @@ from filelock import FileLock, Timeout
 
 from medasr_service import confidence
 from medasr_service.checkpoint import Checkpoint
+from medasr_service.digests import sha256
 from medasr_service.errors import ModelUnavailable
-from medasr_service.manifest import FORMAT, MAKERS, MANIFEST, MODEL, Manifest, missing_makers, sha256
+from medasr_service.manifest import FORMAT, MAKERS, MANIFEST, MODEL, Manifest, missing_makers
 
 KEPT = ("config.json", "tokenizer.json", "processor_config.json", "preprocessor_config.json", confidence.FILE)
 SOURCES = ("model.safetensors", *KEPT)
