@@ -18,6 +18,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")  # before bentoml: nothing leaves the machine
 
+import medasr_service  # noqa: F401 (before numpy: sets how many threads that has)
+
+# isort: split
 import bentoml
 import numpy as np
 from aiohttp import ClientError
