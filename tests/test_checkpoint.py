@@ -16,6 +16,7 @@ from huggingface_hub.errors import (
 )
 
 from medasr_service import checkpoint, manifest
+from medasr_service import hub as hub_module
 from medasr_service.checkpoint import DEMO_FOLDER, Checkpoint
 from medasr_service.digests import sha256
 from medasr_service.errors import ModelUnavailable
@@ -53,7 +54,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Callable[[Exception | Path], list[di
                 raise answer
             return str(answer)
 
-        monkeypatch.setattr(checkpoint, "snapshot_download", snapshot_download)
+        monkeypatch.setattr(hub_module, "snapshot_download", snapshot_download)
         return calls
 
     return answer_with
