@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
+import anyio
 import numpy as np
 import openai
 import pytest
@@ -29,6 +30,13 @@ from tests.conftest import CLIPS, Service
 from tests.test_transcriber import GEOMETRY, SENTENCE, VOCABULARY, hear, spell
 
 URL = "/v1/realtime?intent=transcription"
+WEBSOCKET_SCOPE: dict[str, Any] = {
+    "type": "websocket",
+    "path": "/v1/realtime",
+    "query_string": b"",
+    "headers": [],
+    "subprotocols": [],
+}
 TEXT = "FINDINGS\nLungs are clear."
 PART = "conversation.item.input_audio_transcription"
 BUFFER = "input_audio_buffer"
@@ -461,17 +469,46 @@ async def test_a_reader_that_takes_nothing_is_read_no_more_and_left(
         elif message["type"] == "websocket.send" and "session.created" not in message["text"]:
             await asyncio.Event().wait()
 
-    scope = {
-        "type": "websocket",
-        "path": "/v1/realtime",
-        "query_string": b"",
-        "headers": [],
-        "subprotocols": [],
-    }
-    await app(scope, receive, send)
+    await app(WEBSOCKET_SCOPE, receive, send)
     assert read == 2  # no more, until the first answer is taken
     assert closed
     assert app.state.served._live == []
+
+
+async def test_who_cancels_a_session_while_it_ends_gets_the_cancellation_back(
+    make_app: Callable[..., TestClient],
+) -> None:
+    """Else anyio's scopes, as the test client has one, take it for somebody else's and let it through."""
+    inferring = asyncio.Event()
+    outer = anyio.CancelScope()
+
+    async def infer(_: list[Waveform]) -> list[Emission]:
+        inferring.set()
+        try:
+            await asyncio.Event().wait()
+        finally:  # the client has left: so does who serves it, now
+            outer.cancel()
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(0)
+        raise AssertionError
+
+    said = [{"type": "websocket.connect"}]
+    said += [{"type": "websocket.receive", "text": json.dumps(each)} for each in (MANUAL, append(SPEECH))]
+
+    async def receive() -> Json:
+        if said:
+            return said.pop(0)
+        await inferring.wait()
+        return {"type": "websocket.disconnect", "code": 1000}
+
+    async def send(_: Any) -> None:
+        pass
+
+    app: Any = make_app(infer).app
+    with outer:
+        await app(WEBSOCKET_SCOPE, receive, send)
+        await anyio.sleep_forever()
+    assert outer.cancelled_caught
 
 
 @pytest.mark.e2e
