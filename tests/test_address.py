@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from medasr_service import address
-from tests.conftest import Service
+from tests.conftest import PATIENCE_S, Service
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_a_service_on_a_port_in_use_ends_with_one_line(
     start_service: Callable[..., Service], taken: int
 ) -> None:
     service = start_service(MEDASR_PORT=str(taken))
-    assert service.process.wait(timeout=60) == 1
+    assert service.process.wait(timeout=PATIENCE_S) == 1
     log = service.log.read_text()
     assert f"medasr: port {taken} on 127.0.0.1 is in use" in log
     assert "Traceback" not in log

@@ -10,6 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.conftest import NO_FLASHLIGHT
+
+pytest.importorskip("flashlight.lib.text", reason=NO_FLASHLIGHT)
+
 from medasr_service import beam, ctc, language_model
 from medasr_service.beam import BeamDecoder, Weights
 from medasr_service.ctc import Vocabulary

@@ -11,7 +11,7 @@ import openai
 import psutil
 import pytest
 
-from tests.conftest import CLIPS, SAMPLE, SAMPLE_TEXT, Service
+from tests.conftest import CLIPS, PATIENCE_S, SAMPLE, SAMPLE_TEXT, Service
 
 pytestmark = pytest.mark.e2e
 
@@ -60,7 +60,7 @@ def test_a_probe_needs_no_key(guarded: Service, path: str) -> None:
 @pytest.mark.parametrize("path", [ROUTE, "/transcribe"])
 def test_an_upload_without_a_key_is_refused_before_it_is_read(guarded: Service, path: str) -> None:
     headers = f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary={BOUNDARY}\r\n"
-    with socket.create_connection(("127.0.0.1", guarded.port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", guarded.port), timeout=PATIENCE_S) as connection:
         connection.sendall(f"{headers}Content-Length: 100000000\r\n\r\n".encode())
         answer = connection.makefile("rb").read()  # it is answered, and the connection closed
     assert answer.startswith(b"HTTP/1.1 401 ")
@@ -115,7 +115,7 @@ def test_sigterm_finishes_what_is_under_way_and_exits_0(guarded: Service) -> Non
     clip = CLIPS[0].path.read_bytes()
     body = HEAD + clip + TAIL
     pids = _children(guarded.process.pid)
-    with socket.create_connection(("127.0.0.1", guarded.port), timeout=60) as connection:
+    with socket.create_connection(("127.0.0.1", guarded.port), timeout=PATIENCE_S) as connection:
         connection.sendall(
             f"POST {ROUTE} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {KEY}\r\n"
             f"Content-Type: multipart/form-data; boundary={BOUNDARY}\r\n"
@@ -125,10 +125,12 @@ def test_sigterm_finishes_what_is_under_way_and_exits_0(guarded: Service) -> Non
         while not _under_way(guarded):
             pass
         guarded.process.send_signal(signal.SIGTERM)
-        while httpx.get(f"{guarded.url}/readyz", timeout=10).status_code == 200:
+        while httpx.get(f"{guarded.url}/readyz", timeout=PATIENCE_S).status_code == 200:
             pass
         with CLIPS[1].path.open("rb") as file:
-            refused = httpx.post(guarded.url + ROUTE, files={"file": file}, headers=BEARER, timeout=10)
+            refused = httpx.post(
+                guarded.url + ROUTE, files={"file": file}, headers=BEARER, timeout=PATIENCE_S
+            )
         assert guarded.process.poll() is None
         connection.sendall(body[len(body) // 2 :])
         answer = connection.makefile("rb").read()
@@ -137,6 +139,6 @@ def test_sigterm_finishes_what_is_under_way_and_exits_0(guarded: Service) -> Non
     assert refused.status_code == 503
     assert int(refused.headers["retry-after"]) >= 1
     assert refused.json()["error"]["code"] == "draining"
-    assert guarded.process.wait(timeout=30) == 0
+    assert guarded.process.wait(timeout=PATIENCE_S) == 0
     assert not [pid for pid in pids if psutil.pid_exists(pid)]
     assert "failed" not in guarded.log.read_text()

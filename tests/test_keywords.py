@@ -8,6 +8,10 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
+from tests.conftest import CLIPS, NO_FLASHLIGHT, SAMPLE, SAMPLE_TEXT
+
+pytest.importorskip("flashlight.lib.text", reason=NO_FLASHLIGHT)
+
 from medasr_service import cli, ctc, language_model
 from medasr_service.beam import BeamDecoder, Weights
 from medasr_service.checkpoint import Checkpoint
@@ -16,7 +20,6 @@ from medasr_service.errors import InvalidRequest, ModelUnavailable
 from medasr_service.geometry import Emission
 from medasr_service.settings import Settings
 from medasr_service.transcript import Token
-from tests.conftest import CLIPS, SAMPLE, SAMPLE_TEXT
 
 PIECES = ("<epsilon>", "<s>", "</s>", "<unk>", "▁se", "▁te", "▁t", "en", "n", "l", "ll", "is", "▁5", "▁")
 BLANK, SE, TE, T, EN, N, L, LL, IS, FIVE, START = 0, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13

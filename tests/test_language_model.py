@@ -12,6 +12,10 @@ import pytest
 from fastapi.testclient import TestClient
 from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundError
 
+from tests.conftest import CLIPS, NO_FLASHLIGHT, SAMPLE, SAMPLE_TEXT
+
+pytest.importorskip("flashlight.lib.text", reason=NO_FLASHLIGHT)
+
 from medasr_service import cli, ctc, language_model
 from medasr_service.beam import Search
 from medasr_service.checkpoint import DEMO_FOLDER, Checkpoint
@@ -22,7 +26,6 @@ from medasr_service.geometry import Emission, FrameGeometry
 from medasr_service.settings import Settings
 from medasr_service.transcriber import Options, Transcriber
 from medasr_service.transcript import Token
-from tests.conftest import CLIPS, SAMPLE, SAMPLE_TEXT
 from tests.test_beam import ARPA
 
 NOT_FOUND = httpx2.Response(404, request=httpx2.Request("GET", "https://hub"))

@@ -289,9 +289,10 @@ async def test_who_sends_faster_than_it_is_heard_waits() -> None:
 
 
 async def test_leaving_ends_the_work() -> None:
-    cancelled = asyncio.Event()
+    inferring, cancelled = asyncio.Event(), asyncio.Event()
 
     async def infer(_: list[Waveform]) -> list[Emission]:
+        inferring.set()
         try:
             await asyncio.Event().wait()
         finally:
@@ -302,7 +303,7 @@ async def test_leaving_ends_the_work() -> None:
     session.append(SPEECH)
     events = session.events()
     task = asyncio.ensure_future(anext(events))
-    await asyncio.sleep(0.01)
+    await inferring.wait()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert cancelled.is_set()

@@ -13,7 +13,7 @@ import openai
 import pytest
 
 from medasr_service.checkpoint import DEMO_FOLDER, DEMO_NOTICE
-from tests.conftest import CLIPS, SAMPLE, SAMPLE_TEXT, Service
+from tests.conftest import CLIPS, HAS_FLASHLIGHT, PATIENCE_S, SAMPLE, SAMPLE_TEXT, Service
 
 pytestmark = pytest.mark.e2e
 
@@ -26,7 +26,7 @@ def sdk(service: Service) -> openai.OpenAI:
 def post(service: Service, path: Path, **fields: str) -> httpx.Response:
     with path.open("rb") as file:
         return httpx.post(
-            f"{service.url}/v1/audio/transcriptions", files={"file": file}, data=fields, timeout=120
+            f"{service.url}/v1/audio/transcriptions", files={"file": file}, data=fields, timeout=PATIENCE_S
         )
 
 
@@ -132,7 +132,7 @@ def test_health_names_what_is_served(service: Service) -> None:
     body = answer.json()
     assert (body["status"], body["model"], body["demo"]) == ("healthy", "medasr-demo", True)
     assert body["type"] == "automatic-speech-recognition"
-    assert body["decodings"] == ["greedy", "lm"]
+    assert body["decodings"] == (["greedy", "lm"] if HAS_FLASHLIGHT else ["greedy"])
     assert {"revision", "engine", "version", "notice"} <= set(body)
 
 
@@ -220,7 +220,7 @@ def test_without_access_to_the_model_the_service_stops_with_one_line(
     start_service: Callable[..., Service], tmp_path: Path
 ) -> None:
     service = start_service(MEDASR_MODEL="google/medasr", HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path))
-    assert service.process.wait(timeout=60) != 0
+    assert service.process.wait(timeout=PATIENCE_S) != 0
     [line] = [line for line in service.log.read_text().splitlines() if "medasr:" in line]
     assert "accept its terms" in line
     assert "HF_TOKEN" in line

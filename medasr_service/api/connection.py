@@ -26,17 +26,23 @@ async def while_connected(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
     finally:
         for each in (task, hang_up):
             each.cancel()
-        await _ended(task, hang_up)  # the recording is closed only after the last read of it
+        await ended(task, hang_up)  # the recording is closed only after the last read of it
 
 
-async def _ended(*tasks: asyncio.Future[Any]) -> None:
-    """Waits for the end of them all; a cancellation meanwhile is kept until then, not lost."""
+async def ended(*tasks: asyncio.Future[Any]) -> None:
+    """Waits for the end of them all; a cancellation meanwhile is kept until then, not lost.
+
+    asyncio.gather would raise another one, which who cancelled does not know as their own (anyio's scopes).
+    """
     cancelled: asyncio.CancelledError | None = None
     while pending := [task for task in tasks if not task.done()]:
         try:
             await asyncio.wait(pending)
         except asyncio.CancelledError as error:
             cancelled = error
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()  # seen: how a work that nobody waits for ends is not worth a line in the log
     if cancelled:
         raise cancelled
 

@@ -9,7 +9,7 @@ from typing import Any
 from starlette.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from medasr_service.api.connection import while_connected
+from medasr_service.api.connection import ended, while_connected
 from medasr_service.api.refusals import error_body
 from medasr_service.errors import ClientDisconnected, MedASRError
 
@@ -107,7 +107,7 @@ class EventStream(StreamingResponse):
         finally:
             if coming:
                 coming.cancel()
-                await asyncio.gather(coming, return_exceptions=True)
+                await ended(coming)
             await self._events.aclose()
 
 

@@ -13,6 +13,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from medasr_service import formats
 from medasr_service.api import realtime_events as wire
+from medasr_service.api.connection import ended
 from medasr_service.api.event_stream import FAILED
 from medasr_service.api.keys import SUBPROTOCOL
 from medasr_service.api.realtime_events import Json
@@ -140,7 +141,7 @@ class _Connection:
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await ended(*tasks)
 
     def leave(self) -> None:
         """Where the service leaves, what was said is transcribed still."""

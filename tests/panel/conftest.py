@@ -11,14 +11,22 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, WebSocketRoute, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Page,
+    Playwright,
+    WebSocketRoute,
+    expect,
+    sync_playwright,
+)
 
 from medasr_service.geometry import Waveform
-from tests.conftest import CLIPS, ROOT, Service
+from tests.conftest import ROOT, Service
+from tests.panel.voice import SPOKEN
 
 SCREENSHOTS = ROOT / "build" / "screenshots"
-SPOKEN = CLIPS[4]  # 9 s, with a heading and three sentences
-QUIET_S = 1.0  # of silence behind it
+QUIET_S = 2.0  # before it: what is said while the microphone still opens is not heard
 DESKTOP, PHONE = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = [
@@ -29,7 +37,8 @@ FLAGS = [
     "--disable-sync",
     "--no-first-run",
 ]
-TIMEOUT_MS = 20_000
+TIMEOUT_MS = 60_000  # for what comes in a moment, on a machine that is busy with other things
+expect.set_options(timeout=TIMEOUT_MS)
 
 
 @pytest.fixture(scope="package")
@@ -47,9 +56,9 @@ def launch(playwright: Playwright, *flags: str) -> Browser:
 
 @pytest.fixture(scope="package")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the fake microphone hears: a clip, then silence."""
+    """What the fake microphone hears: silence, then a clip, then silence for ever."""
     path = tmp_path_factory.mktemp("microphone") / "spoken.wav"
-    samples = np.concatenate((SPOKEN.waveform, np.zeros(int(16_000 * QUIET_S), np.float32)))
+    samples = np.concatenate((np.zeros(int(16_000 * QUIET_S), np.float32), SPOKEN.waveform))
     soundfile.write(path, samples, 16_000, subtype="PCM_16")
     return path
 
@@ -132,6 +141,41 @@ def spelled(text: str, *, start: float = 0.5) -> list[dict[str, Any]]:
         }
         for i, part in enumerate(re.findall(r"\s*\S+", text))
     ]
+
+
+def start(page: Page) -> None:
+    page.keyboard.press("F2")
+    page.locator("#record[data-on=true]").wait_for()
+
+
+def dictated_s(page: Page, seconds: float) -> None:
+    """Waits until the clock of the dictation shows that much, or more."""
+    shown = "(seconds) => { const [m, s] = document.getElementById('clock').textContent.split(':');"
+    reached = f"{shown} return 60 * m + +s >= Math.floor(seconds); }}"
+    page.wait_for_function(reached, arg=seconds, timeout=TIMEOUT_MS + 10_000 * seconds)
+
+
+def stop(page: Page) -> None:
+    page.keyboard.press("F2")
+    page.locator("#record-label", has_text="Start dictation").wait_for()
+
+
+def text_of(page: Page) -> str:
+    return page.locator("#transcript").text_content() or ""
+
+
+RECORDED = """async () => {
+    const { state } = await import("./panel/state.js");
+    const bytes = new Uint8Array(await state.selected.audio.arrayBuffer());
+    let text = "";
+    for (let i = 0; i < bytes.length; i += 4096) text += String.fromCharCode(...bytes.subarray(i, i + 4096));
+    return btoa(text);
+}"""
+
+
+def recorded(page: Page) -> bytes:
+    """The WAV file that the page has kept of the dictation."""
+    return base64.b64decode(page.evaluate(RECORDED))
 
 
 class FakeRealtime:

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, Route, expect
 
 from medasr_service.checkpoint import DEMO_NOTICE
 from tests.conftest import CLIPS, SAMPLE, Service
-from tests.panel.conftest import PHONE, Opener, problem, shot
+from tests.panel.conftest import PHONE, Opener, problem, shot, text_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 
@@ -36,10 +36,6 @@ def verbose(service: Service, path: Path) -> dict[str, object]:
         )
     body: dict[str, object] = answer.json()
     return body
-
-
-def text_of(page: Page) -> str:
-    return page.locator("#transcript").text_content() or ""
 
 
 def test_a_file_becomes_the_text_that_the_service_gives(open_panel: Opener, service: Service) -> None:

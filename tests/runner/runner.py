@@ -3,7 +3,6 @@
 import base64
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -12,6 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import psutil
+
+from tests.conftest import PATIENCE_S, free_port
 
 ROOT = Path(__file__).parent.parent.parent
 SCRIPTS = ROOT / ".github" / "scripts"
@@ -23,12 +24,6 @@ def tunnel_token(behaviour: str = "good") -> str:
     return base64.b64encode(json.dumps({"a": "account", "t": "tunnel", "s": behaviour}).encode()).decode()
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 class GitHub:
     """repository_dispatch, and the runs of the workflow; a dispatch brings one, if it ``answers``."""
 
@@ -37,6 +32,7 @@ class GitHub:
         self.dispatch_status = 204
         self.answers = True
         self.asked_before_it_serves = 2
+        self.looks = 0  # at the list of runs
         self.runs: list[dict[str, int]] = [{"id": 7, "run_number": 7}]
         self.watching: set[int] = {7}
         outer = self
@@ -55,6 +51,7 @@ class GitHub:
 
             def do_GET(self) -> None:
                 if "/workflows/medasr.yaml/runs" in self.path:
+                    outer.looks += 1
                     return self.reply(200, {"workflow_runs": outer.runs})
                 run = int(self.path.split("/")[-2])
                 if run == 8:
@@ -123,9 +120,9 @@ class Runner:
             "POLL_S": "0.05",
             "WATCH_S": "0.05",
             "TUNNEL_PAUSE_S": "0.05",
-            "TUNNEL_TIMEOUT_S": "10",
-            "PUBLIC_TIMEOUT_S": "10",
-            "READY_TIMEOUT_S": "20",
+            "TUNNEL_TIMEOUT_S": "60",
+            "PUBLIC_TIMEOUT_S": "60",
+            "READY_TIMEOUT_S": "60",
         }
 
     def step(self, script: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -134,7 +131,7 @@ class Runner:
             env={**self.environment, **variables},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE_S,
         )
 
     def begin(self, script: str, **variables: str) -> subprocess.Popen[str]:

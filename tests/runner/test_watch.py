@@ -10,6 +10,7 @@ from collections.abc import Callable
 import psutil
 import pytest
 
+from tests.conftest import PATIENCE_S
 from tests.runner.runner import KEY, Runner
 
 
@@ -21,7 +22,7 @@ def serving(runner: Runner) -> Runner:
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -31,7 +32,7 @@ def slow_request(runner: Runner, statuses: list[int]) -> threading.Thread:
     """A request that is under way when the runner leaves."""
 
     def send() -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", runner.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", runner.port, timeout=PATIENCE_S)
         headers = {"Authorization": f"Bearer {KEY}"}
         connection.request("POST", "/v1/audio/transcriptions", body=b"slow", headers=headers)
         statuses.append(connection.getresponse().status)
@@ -71,7 +72,7 @@ def test_it_serves_until_the_successor_does(serving: Runner) -> None:
     assert serving.step("check").returncode == 0
     assert watch.poll() is None
     serving.github.watching.add(8)
-    assert watch.wait(timeout=30) == 0
+    assert watch.wait(timeout=PATIENCE_S) == 0
     watch.communicate()
     assert len(serving.github.dispatches) == 1
     assert serving.left == []
@@ -89,7 +90,7 @@ def test_an_older_run_is_no_successor(serving: Runner) -> None:
     serving.github.runs.append({"id": 5, "run_number": 5})
     serving.github.watching.add(5)
     watch = serving.begin("watch")
-    time.sleep(1)
+    wait_until(lambda: serving.github.looks > 5)
     assert watch.poll() is None
     watch.kill()
     watch.communicate()
@@ -119,7 +120,7 @@ def test_a_tunnel_that_dies_is_opened_again(serving: Runner) -> None:
     wait_until(lambda: "tunnel connected, opened again 1 times" in serving.summary)
     assert "memory 612.3MiB / 4GiB" in serving.summary
     serving.github.runs.append({"id": 8, "run_number": 8})
-    assert watch.wait(timeout=30) == 0
+    assert watch.wait(timeout=PATIENCE_S) == 0
     watch.communicate()
     assert serving.left == []
 

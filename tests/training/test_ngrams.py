@@ -4,6 +4,11 @@ import random
 from pathlib import Path
 
 import pytest
+
+from tests.conftest import NO_FLASHLIGHT
+
+pytest.importorskip("flashlight.lib.text", reason=NO_FLASHLIGHT)
+
 from flashlight.lib.text.decoder.kenlm import KenLM
 from flashlight.lib.text.dictionary import Dictionary
 
