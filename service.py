@@ -67,9 +67,11 @@ def key_check(app: ASGIApp) -> ASGIApp:
 
 
 def body_limit(app: ASGIApp) -> ASGIApp:
+    from medasr_service.api.pace import Patience
     from medasr_service.api.uploads import BodyLimit
 
-    return BodyLimit(app, max_upload_mb=SETTINGS.max_upload_mb, idle_timeout_s=SETTINGS.upload_idle_timeout_s)
+    patience = Patience(SETTINGS.upload_idle_timeout_s, SETTINGS.upload_min_kb_per_s)
+    return BodyLimit(app, max_upload_mb=SETTINGS.max_upload_mb, patience=patience)
 
 
 @bentoml.service(
@@ -231,11 +233,12 @@ def check() -> tuple[Checkpoint, str]:
     Raises ModelUnavailable, or OSError where no upload can be kept.
     """
     from medasr_service import engines, language_model
-    from medasr_service.api import uploads
+    from medasr_service.api import spool
     from medasr_service.confidence import Confidence
     from medasr_service.ctc import Vocabulary
 
-    uploads.try_spool(SETTINGS)
+    if not spool.holds_largest(SETTINGS):
+        log.warning("the disk of uploads is smaller than max_upload_mb: the largest get 503")
     found = resolve(SETTINGS)
     language_model.load(found, Vocabulary.load(found.folder), SETTINGS)
     Confidence.load(found.folder)

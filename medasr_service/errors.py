@@ -7,13 +7,14 @@ MedASRError                   500
 │   │   ├── TruncatedAudio    400  the file ends before the end that it announces
 │   │   ├── AudioTooLong      413  more seconds than ``max_duration_s``
 │   │   └── UnsupportedAudio  415  not a known audio format
-│   ├── UploadStalled         408  nothing came for ``upload_idle_timeout_s``
+│   ├── UploadStalled         408  nothing came for ``upload_idle_timeout_s``, or too little in all
 │   ├── UploadTooLarge        413  more bytes than ``max_upload_mb``
 │   ├── ModelNotFound         404  no such model here
 │   └── Unauthorized          401  no API key, or a wrong one
 ├── ClientDisconnected        499  nobody waits for the answer any more (nginx's code)
 ├── Busy                      429  ``max_concurrent_requests`` are under way
 ├── NotReady                  503  the model has not run yet, or cannot be reached
+│   ├── NoRoom                503  the disk that keeps uploads is full
 │   └── Draining              503  the service leaves, and finishes only what it has begun
 ├── ModelUnavailable          500  the checkpoint cannot be had or read: the service does not start
 └── UsageError                     a command cannot start with what it was given; never over HTTP
@@ -115,6 +116,14 @@ class NotReady(MedASRError):
     type = "service_unavailable"
     code = "not_ready"
     retry_after_s = 2
+
+
+class NoRoom(NotReady):
+    code = "no_room"
+    retry_after_s = 30  # the uploads under way end before
+
+    def __init__(self) -> None:
+        super().__init__("The service has no room left for an upload of this size. Try again later.")
 
 
 class Draining(NotReady):

@@ -71,6 +71,7 @@ class Settings(BaseSettings):
     max_gain: float = Field(30.0, ge=1)
     max_upload_mb: int = Field(512, ge=1)
     upload_idle_timeout_s: float = Field(30.0, gt=0, allow_inf_nan=False)
+    upload_min_kb_per_s: float = Field(4.0, ge=0, allow_inf_nan=False)
     max_duration_s: float = Field(10_800.0, gt=0)
     max_channels: int = Field(8, ge=1)
     spool_mb: int = Field(16, ge=0)

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from starlette.types import ASGIApp, Message
 
 from medasr_service import audio
+from medasr_service.api.pace import Patience
 from medasr_service.api.uploads import BodyLimit
 from medasr_service.errors import AudioTooLong, InvalidAudio
 from tests.conftest import CLIPS, http_scope
@@ -626,7 +627,7 @@ def _upload(mib: float) -> Iterator[bytes]:
 
 @pytest.fixture
 def limited(make_client: Callable[..., TestClient]) -> ASGIApp:
-    return BodyLimit(make_client(max_upload_mb=1).app, 1, 30)
+    return BodyLimit(make_client(max_upload_mb=1).app, 1, Patience(30))
 
 
 async def test_an_announced_upload_over_the_limit_is_refused_unread(limited: ASGIApp) -> None:

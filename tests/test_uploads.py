@@ -7,6 +7,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, BinaryIO
 
 import httpx
@@ -19,8 +20,10 @@ from starlette.types import Message
 
 from medasr_service import audio
 from medasr_service.api.app import create_app
+from medasr_service.api.pace import KIB, SLOW_AFTER_S, Patience
 from medasr_service.api.served import Served
-from medasr_service.api.uploads import BodyLimit, try_spool
+from medasr_service.api.spool import MIB, RESERVE_BYTES, holds_largest, try_spool
+from medasr_service.api.uploads import BodyLimit
 from medasr_service.audio import AudioInfo
 from medasr_service.checkpoint import Checkpoint
 from medasr_service.ctc import Vocabulary
@@ -31,7 +34,6 @@ from tests.conftest import http_scope
 from tests.test_audio import encode, sound
 
 ROUTE = "/v1/audio/transcriptions"
-MIB = 1 << 20
 BOUNDARY = "a-boundary"
 SMALL = encode(sound(1.0))
 LARGE = encode(sound(20.0, 48_000), 48_000)  # 1.8 MiB
@@ -213,7 +215,7 @@ async def test_a_refused_upload_is_closed(
 
 async def test_an_upload_over_the_limit_is_closed(make_app: MakeApp, quiet: Infer, tmp_path: Path) -> None:
     app = make_app(quiet, spool_mb=1, spool_dir=tmp_path, max_upload_mb=2)
-    assert await post_chunks(BodyLimit(app, 2, 30), form(bytes(8 * MIB))) == 413
+    assert await post_chunks(BodyLimit(app, 2, Patience(30)), form(bytes(8 * MIB))) == 413
     assert open_files(tmp_path) == []
 
 
@@ -223,7 +225,7 @@ async def test_an_upload_that_stops_coming_gives_its_place_back(
 ) -> None:
     """The client stays, and sends nothing more."""
     app = make_app(quiet, spool_mb=0, spool_dir=tmp_path, max_concurrent_requests=1)
-    guarded = BodyLimit(app, 512, 0.05)
+    guarded = BodyLimit(app, 512, Patience(0.05))
     chunks = list(form(LARGE))[:sent]
     answer: list[Message] = []
 
@@ -248,13 +250,158 @@ async def test_an_upload_that_stops_coming_gives_its_place_back(
     assert await post_chunks(guarded, form(SMALL)) == 200
 
 
+class Clock:
+    """A clock that goes where a test sets it."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def test_an_upload_that_trickles_is_given_up(make_app: MakeApp, quiet: Infer, tmp_path: Path) -> None:
+    """A byte each 29 s never lets the idle timeout of 30 s run out."""
+    clock = Clock()
+    app = make_app(quiet, spool_dir=tmp_path, max_concurrent_requests=1)
+    guarded = BodyLimit(app, 512, Patience(30, 4), clock)
+    pieces = 0
+
+    def wait() -> None:
+        nonlocal pieces
+        pieces += 1
+        clock.now += 29
+
+    assert await post_chunks(guarded, form(SMALL, size=1), wait) == 408
+    assert pieces <= 3
+    assert await post_chunks(guarded, form(SMALL)) == 200
+
+
+async def test_an_upload_as_fast_as_it_must_be_is_read_to_its_end(make_app: MakeApp, quiet: Infer) -> None:
+    """However long it takes in all."""
+    clock, began = Clock(), 1_000.0
+
+    def wait() -> None:
+        clock.now += 0.99
+
+    guarded = BodyLimit(make_app(quiet), 512, Patience(5, 4), clock)
+    assert await post_chunks(guarded, form(LARGE, size=4 * KIB), wait) == 200
+    assert clock.now - began > 400
+
+
+async def test_clients_that_send_nothing_do_not_keep_others_out(make_app: MakeApp, quiet: Infer) -> None:
+    """Headers alone, or a few bytes, take every place; whoever comes then has that of who sent least."""
+    clock = Clock()
+    app = make_app(quiet, max_concurrent_requests=4)
+    guarded = BodyLimit(app, 512, Patience(30, 4), clock)
+    waiting, statuses = [asyncio.Event() for _ in range(4)], []
+
+    async def hold(client: int) -> None:
+        """Sends ``client`` bytes, and no more."""
+        sent: list[Message] = []
+
+        async def receive() -> Message:
+            if waiting[client].is_set() or not client:
+                waiting[client].set()
+                await asyncio.Event().wait()
+            waiting[client].set()
+            return {"type": "http.request", "body": f"--{BOUNDARY}"[:client].encode(), "more_body": True}
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        content_type = f"multipart/form-data; boundary={BOUNDARY}".encode()
+        await guarded(http_scope(headers=[(b"content-type", content_type)]), receive, send)
+        statuses.append((client, sent[0]["status"], json.loads(sent[1]["body"])["error"]["message"]))
+
+    holders = [asyncio.create_task(hold(client)) for client in range(4)]
+    async with asyncio.timeout(30):
+        for event in waiting:
+            await event.wait()
+        assert await post_chunks(guarded, form(SMALL)) == 429  # they have only just come
+        clock.now += SLOW_AFTER_S + 0.1
+        gate = Gate(quiet)
+        app.state.served.transcriber = make_app(gate).state.served.transcriber
+        first = asyncio.create_task(post_chunks(guarded, form(SMALL)))
+        await gate.entered.wait()
+        second = asyncio.create_task(post_chunks(guarded, form(SMALL)))
+        await holders[0]
+        await holders[1]
+        gate.open.set()
+        assert [await first, await second] == [200, 200]
+    assert [(client, status) for client, status, _ in statuses] == [(0, 408), (1, 408)]
+    assert all("another one has its place" in message for _, _, message in statuses)
+    for holder in holders[2:]:
+        holder.cancel()
+    await asyncio.gather(*holders, return_exceptions=True)
+    assert app.state.served._active == 0
+
+
+async def test_no_upload_that_is_read_whole_gives_its_place(make_app: MakeApp, quiet: Infer) -> None:
+    clock, gate = Clock(), Gate(quiet)
+    guarded = BodyLimit(make_app(gate, max_concurrent_requests=1), 512, Patience(30, 4), clock)
+    first = asyncio.create_task(post_chunks(guarded, form(SMALL)))
+    await gate.entered.wait()
+    clock.now += 3_600
+    assert await post_chunks(guarded, form(SMALL)) == 429
+    gate.open.set()
+    assert await first == 200
+
+
 async def test_a_request_that_takes_long_is_no_stalled_upload(make_app: MakeApp, quiet: Infer) -> None:
     gate = Gate(quiet)
-    answer = asyncio.create_task(post_chunks(BodyLimit(make_app(gate), 512, 0.01), form(SMALL)))
+    answer = asyncio.create_task(post_chunks(BodyLimit(make_app(gate), 512, Patience(0.01)), form(SMALL)))
     await gate.entered.wait()
     await asyncio.sleep(0.05)  # five times what an upload may pause
     gate.open.set()
     assert await answer == 200
+
+
+def full(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk on which every write fails, as the kernel fails it."""
+
+    def rollover(spool: Any) -> None:
+        held = spool._file.getvalue()
+        spool._file = Path("/dev/full").open("r+b")  # noqa: SIM115
+        spool._rolled = True
+        spool._file.write(held)
+
+    monkeypatch.setattr("medasr_service.api.spool.Spool.rollover", rollover)
+
+
+def nearly_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = SimpleNamespace(f_frsize=1, f_blocks=1 << 30, f_bavail=RESERVE_BYTES + MIB)
+    monkeypatch.setattr("medasr_service.api.spool.os.fstatvfs", lambda _: disk)
+
+
+@pytest.mark.parametrize("fill", [full, nearly_full])
+async def test_an_upload_for_which_the_disk_has_no_room_is_told_to_come_again(
+    make_app: MakeApp,
+    quiet: Infer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fill: Callable[[pytest.MonkeyPatch], None],
+) -> None:
+    fill(monkeypatch)
+    app = make_app(quiet, spool_mb=1, spool_dir=tmp_path, max_concurrent_requests=1)
+    async with connected(app) as client:
+        response = await client.post(ROUTE, files={"file": ("a.wav", LARGE)})
+        assert response.status_code == 503
+        assert int(response.headers["retry-after"]) >= 1
+        error = response.json()["error"]
+        assert (error["type"], error["code"]) == ("service_unavailable", "no_room")
+        assert str(tmp_path) not in response.text
+        assert (await client.post(ROUTE, files={"file": ("a.wav", SMALL)})).status_code == 200
+    assert open_files(tmp_path) == []
+    assert open_files(Path("/dev/full")) == []
+
+
+def test_a_disk_that_is_smaller_than_the_largest_upload_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nearly_full(monkeypatch)
+    assert holds_largest(Settings(spool_dir=tmp_path, max_upload_mb=512))
+    assert not holds_largest(Settings(spool_dir=tmp_path, max_upload_mb=1_000))
 
 
 async def test_a_client_that_goes_away_leaves_nothing_open(

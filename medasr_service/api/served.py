@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from starlette.datastructures import State
 
+from medasr_service.api.pace import Pace
 from medasr_service.checkpoint import DEMO_NOTICE, Checkpoint
 from medasr_service.errors import Busy, Draining, ModelNotFound, NotReady
 from medasr_service.transcriber import Transcriber
@@ -27,9 +28,13 @@ class Served:
     created: int = field(default_factory=lambda: int(time.time()))
     max_live_streams: int = 16
     draining: bool = False
-    _active: int = 0
+    _places: list[Pace | None] = field(default_factory=list)
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
     _live: list[Callable[[], None]] = field(default_factory=list)
+
+    @property
+    def _active(self) -> int:
+        return len(self._places)
 
     @property
     def ready(self) -> bool:
@@ -79,18 +84,31 @@ class Served:
         }
 
     @contextmanager
-    def admitted(self) -> Iterator[None]:
-        """Counts a transcription in and out; raises Busy at the limit, Draining where the service leaves."""
+    def admitted(self, pace: Pace | None = None) -> Iterator[None]:
+        """Counts a transcription in and out; raises Busy at the limit, Draining where the service leaves.
+
+        At the limit, an upload that is slow gives its place.
+        """
         if self.draining:
             raise Draining
-        if self._active >= self.max_concurrent_requests:
+        if self._active >= self.max_concurrent_requests and not self._take_a_place():
             raise Busy(f"{self._active} transcriptions are under way, the limit of this service. Try again.")
-        self._active += 1
+        self._places.append(pace)
         try:
             yield
         finally:
-            self._active -= 1
+            if pace is None or not pace.revoked:
+                self._places.remove(pace)
             self._idle.set()
+
+    def _take_a_place(self) -> bool:
+        slow = [pace for pace in self._places if pace and pace.slow]
+        if not slow:
+            return False
+        slowest = min(slow, key=lambda pace: pace.received)
+        self._places.remove(slowest)
+        slowest.revoke()
+        return True
 
     @contextmanager
     def live(self, leave: Callable[[], None]) -> Iterator[None]:

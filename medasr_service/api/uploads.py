@@ -1,7 +1,6 @@
-"""Uploads: bounded in size, in memory or in a file that never has a name."""
+"""Uploads: bounded in size and in time, read into the fields of a form."""
 
-import asyncio
-from tempfile import SpooledTemporaryFile, TemporaryFile
+import time
 from typing import BinaryIO, cast
 
 from python_multipart.multipart import parse_options_header
@@ -10,28 +9,31 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from medasr_service.api.pace import SCOPE_KEY, Clock, Pace, Patience
 from medasr_service.api.refusals import HANG_UP, error_response
+from medasr_service.api.spool import MIB, Spool
 from medasr_service.errors import InvalidRequest, UploadStalled, UploadTooLarge
 from medasr_service.keywords import MAX_TERMS
 from medasr_service.settings import Settings
 
-MIB = 1 << 20
 FORM_OVERHEAD = MIB  # fields and part headers besides the audio
 CHARSETS = (b"utf-8", b"us-ascii", b"iso-8859-1", b"latin-1")  # others take long, or are no text
 MAX_FIELDS = 64 + 2 * MAX_TERMS  # too many keywords get an answer that says so
 
 
 class BodyLimit:
-    """ASGI middleware: reads no further where a request is too large (413) or stops coming (408)."""
+    """ASGI middleware: reads no further where a request is too large (413) or comes too slowly (408)."""
 
-    def __init__(self, app: ASGIApp, max_upload_mb: int, idle_timeout_s: float) -> None:
+    def __init__(
+        self, app: ASGIApp, max_upload_mb: int, patience: Patience, clock: Clock = time.monotonic
+    ) -> None:
         self._app = app
         self._limit = max_upload_mb * MIB + FORM_OVERHEAD
-        self._idle_timeout_s = idle_timeout_s
+        self._patience = patience
+        self._clock = clock
         self._too_large = UploadTooLarge(
             f"The upload is larger than {max_upload_mb:,} MiB, the limit of this service."
         )
-        self._stalled = UploadStalled(f"Nothing of the upload came for {idle_timeout_s:g} s.")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -39,24 +41,20 @@ class BodyLimit:
         announced = next((v for k, v in scope["headers"] if k == b"content-length"), b"0")
         if announced.isdigit() and int(announced) > self._limit:
             return await error_response(self._too_large, HANG_UP)(scope, receive, send)
-        read, whole, started = 0, False, False
+        pace, started = Pace(self._patience, self._clock), False
         failure: InvalidRequest | None = None
 
         async def limited_receive() -> Message:
-            nonlocal read, whole, failure
-            if whole:  # what may come now is the end of the connection
+            nonlocal failure
+            if pace.whole:  # what may come now is the end of the connection
                 return await receive()
             try:
-                async with asyncio.timeout(self._idle_timeout_s):
-                    message = await receive()
-            except TimeoutError:
-                failure = self._stalled
-                raise failure from None
-            read += len(message.get("body", b""))
-            whole = not message.get("more_body", False)
-            if read > self._limit:
-                failure = self._too_large
-                raise failure
+                message = await pace.next(receive)
+                if pace.received > self._limit:
+                    raise self._too_large
+            except (UploadStalled, UploadTooLarge) as error:
+                failure = error
+                raise
             return message
 
         async def watched_send(message: Message) -> None:
@@ -66,7 +64,7 @@ class BodyLimit:
                 await send(message)
 
         try:
-            await self._app(scope, limited_receive, watched_send)
+            await self._app({**scope, SCOPE_KEY: pace}, limited_receive, watched_send)
         except InvalidRequest:
             if failure is None:
                 raise
@@ -79,8 +77,7 @@ class _AudioFormParser(MultiPartParser):
 
     def __init__(self, request: Request, settings: Settings, file_field: str) -> None:
         super().__init__(request.headers, request.stream(), max_files=1, max_fields=MAX_FIELDS)
-        self._spool_bytes = settings.spool_mb * MIB
-        self._spool_dir = str(settings.spool_dir) if settings.spool_dir else None
+        self._settings = settings
         self._file_field = file_field.encode()
         self._field_bytes = 0
 
@@ -100,8 +97,7 @@ class _AudioFormParser(MultiPartParser):
         super().on_headers_finished()
         if part.file is not None:
             part.file.file.close()
-            # beyond max_size, tempfile opens it with O_TMPFILE, or unlinks it at once: it never has a name
-            spool = SpooledTemporaryFile(max_size=max(1, self._spool_bytes), dir=self._spool_dir)  # noqa: SIM115
+            spool = Spool(self._settings)
             self._files_to_close_on_error.append(spool)
             part.file.file = cast(BinaryIO, spool)
 
@@ -118,16 +114,10 @@ class _AudioFormParser(MultiPartParser):
                     file.close()
 
 
-def try_spool(settings: Settings) -> None:
-    """Raises OSError where no file for a large upload can be made."""
-    with TemporaryFile(dir=settings.spool_dir):
-        pass
-
-
 async def read_form(request: Request, settings: Settings, *, file_field: str) -> FormData:
     """The fields of a multipart request; the caller closes the form.
 
-    Raises InvalidRequest where the body is not a well-formed multipart form.
+    Raises InvalidRequest where the body is not a well-formed multipart form, NoRoom where it cannot be kept.
     """
     content_type, options = parse_options_header(request.headers.get("content-type"))
     if content_type != b"multipart/form-data":
