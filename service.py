@@ -60,6 +60,12 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
     await application()(scope, receive, send)
 
 
+def route_labels(app: ASGIApp) -> ASGIApp:
+    from medasr_service.api.labels import RouteLabels
+
+    return RouteLabels(app)
+
+
 def key_check(app: ASGIApp) -> ASGIApp:
     from medasr_service.api.keys import KeyCheck
 
@@ -130,6 +136,7 @@ class NativeInput(IODescriptor):  # type: ignore[misc]
     workers=1,
     http={"host": SETTINGS.host, "port": PORT},
     traffic={"timeout": SETTINGS.request_timeout_s},
+    logging={"access": {"request_content_type": False}},  # a client may write there what it likes
 )
 @bentoml.asgi_app(app, path="/")
 class MedASR:
@@ -260,5 +267,6 @@ def _log_failure(task: asyncio.Task[None]) -> None:
 
 
 # The first is the outermost.
+MedASR.add_asgi_middleware(route_labels)  # type: ignore[attr-defined]
 MedASR.add_asgi_middleware(key_check)  # type: ignore[attr-defined]
 MedASR.add_asgi_middleware(body_limit)  # type: ignore[attr-defined]
