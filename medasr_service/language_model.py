@@ -3,7 +3,9 @@
 KenLM maps a binary file into memory and does not read it: the processes of a machine share one copy.
 """
 
+import filecmp
 import logging
+import shutil
 from pathlib import Path
 
 from huggingface_hub import hf_hub_download
@@ -73,6 +75,22 @@ def locate(checkpoint: Checkpoint, settings: Settings) -> Path | None:
             " set lm to a KenLM file over the pieces of its tokenizer, or to off"
         )
     return _download(checkpoint)
+
+
+def keep(checkpoint: Checkpoint, settings: Settings, folder: Path) -> None:
+    """Copies the language model that the settings name into an artefact, which then decodes with it alone.
+
+    Raises ModelUnavailable where it cannot be had or kept.
+    """
+    file, kept = locate(checkpoint, settings), folder / FILE
+    try:
+        if file is None or (kept.exists() and filecmp.cmp(file, kept, shallow=False)):
+            return
+        part = kept.with_suffix(".part")
+        shutil.copyfile(file, part)
+        part.replace(kept)  # a service that has the old one mapped goes on with that
+    except OSError as error:
+        raise ModelUnavailable(f"the language model cannot be kept in {folder}: {error.strerror}") from None
 
 
 def _download(checkpoint: Checkpoint) -> Path:

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds the Bento, with the artefact of the demo model in it, so that it serves at once and without torch.
-# BAKE=google/medasr bakes that model's artefact in as well: for a private registry only (docs/deploy.md).
+# BAKE=google/medasr bakes that model's artefact in as well (LM=on: and its language model): for a private registry
+# only (docs/deploy.md).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bin=$PWD/.venv/bin
@@ -14,8 +15,10 @@ rm -rf artefacts # what was baked in another time must not slip in
 mkdir artefacts
 artefact=$("$bin/medasr" export)
 cp -R "$(dirname "$artefact")" artefacts/
+rm -f artefacts/*/lm_6.kenlm # the demo model's lies beside its checkpoint
 if [ -n "${BAKE:-}" ]; then
-    artefact=$(MEDASR_MODEL=$BAKE MEDASR_REVISION=${REVISION:-} MEDASR_PRECISION=${PRECISION:-} "$bin/medasr" export)
+    artefact=$(MEDASR_MODEL=$BAKE MEDASR_REVISION=${REVISION:-} MEDASR_PRECISION=${PRECISION:-} \
+        MEDASR_LM=${LM:-} "$bin/medasr" export)
     cp -R "$(dirname "$artefact")" artefacts/
 fi
 "$bin/bentoml" build --output tag

@@ -129,6 +129,18 @@ def test_export_prints_where_the_artefact_is(capsys: pytest.CaptureFixture[str])
     assert Path(capsys.readouterr().out.strip()).name == "model.onnx"
 
 
+def test_an_exported_artefact_kept_alone_decodes_with_its_language_model(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cli.main(["export"]) == cli.EXIT_OK
+    artefact = Path(capsys.readouterr().out.strip()).parent
+    shutil.copytree(artefact, tmp_path / "kept")
+    monkeypatch.setenv("MEDASR_MODEL", str(tmp_path / "kept"))
+    arguments = ["transcribe", str(SAMPLE), "--formatting", "raw", "--decoding", "lm"]
+    assert cli.main(arguments) == cli.EXIT_OK
+    assert capsys.readouterr().out == SAMPLE_TEXT + "\n"
+
+
 @pytest.mark.parametrize("arguments", [[], ["transcribe"], ["transcribe", "a.wav", "--format", "docx"]])
 def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:

@@ -186,6 +186,18 @@ def test_a_local_checkpoint_without_one_serves_greedily_and_says_so_when_asked(
     assert language_model.locate(local, Settings()) == tmp_path / "lm_6.kenlm"
 
 
+def test_the_language_model_of_an_artefact_is_the_one_that_is_set(demo: Checkpoint, tmp_path: Path) -> None:
+    kept = tmp_path / "lm_6.kenlm"
+    kept.write_bytes(b"that of an older export")
+    language_model.keep(demo, Settings(lm="off"), tmp_path)
+    assert kept.read_bytes() == b"that of an older export"
+    language_model.keep(demo, Settings(), tmp_path)
+    assert kept.read_bytes() == FILE.read_bytes()
+    assert list(tmp_path.iterdir()) == [kept]
+    with pytest.raises(ModelUnavailable, match="cannot be kept in"):
+        language_model.keep(demo, Settings(), tmp_path / "none")
+
+
 def test_the_hub_is_asked_only_where_the_language_model_is_on(
     hub: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:

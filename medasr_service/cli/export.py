@@ -3,18 +3,23 @@
 import argparse
 from typing import Any
 
-from medasr_service import checkpoint, engines
+from medasr_service import checkpoint, engines, language_model
 from medasr_service.cli.status import EXIT_OK
 from medasr_service.settings import Settings
 
 
 def add(commands: Any) -> None:
     parser = commands.add_parser(
-        "export", help="make the ONNX artefact of the model of MEDASR_MODEL; print its path"
+        "export",
+        help="make the ONNX artefact of the model of MEDASR_MODEL, with its language model; print its path",
     )
     parser.set_defaults(run=run)
 
 
 def run(_options: argparse.Namespace, config: Settings) -> int:
-    print(engines.prepare(checkpoint.resolve(config, ask_hub=True), config))
+    found = checkpoint.resolve(config, ask_hub=True)
+    model = engines.prepare(found, config)
+    if model.is_relative_to(config.cache_dir):  # one that came with the sources has them beside it
+        language_model.keep(found, config, model.parent)
+    print(model)
     return EXIT_OK
