@@ -23,7 +23,7 @@ gate: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/shellcheck scripts/*.sh .github/scripts/*.sh .ci/run
+	$(BIN)/shellcheck --external-sources scripts/*.sh .github/scripts/*.sh .ci/run
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*
 	$(BIN)/zizmor --offline --quiet .github/workflows
 

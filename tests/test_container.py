@@ -14,6 +14,7 @@ import httpx
 import numpy as np
 import pytest
 import soundfile
+import yaml
 
 from tests.conftest import ROOT, SAMPLE, SAMPLE_TEXT, free_port
 
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.container
 
 IMAGE = "medasr-service:test"
 BASE = "docker.io/library/python:3.11-slim"
-HARDENED = ("--read-only", "--tmpfs", "/tmp", "--cap-drop", "all", "--security-opt", "no-new-privileges")
+HARDENED = ("--read-only", "--cap-drop", "all", "--security-opt", "no-new-privileges")
 RAW = {"formatting": "raw", "response_format": "text"}
 READY_S, STOP_S = 120, 30
 MAX_IMAGE_BYTES = 1.5e9
@@ -59,13 +60,16 @@ def image(engine: str, tmp_path_factory: pytest.TempPathFactory) -> str:
 class Container:
     """The service in a container with the host's network, on a port of its own."""
 
-    def __init__(self, engine: str, image: str, *options: str, network: str = "host") -> None:
+    def __init__(
+        self, engine: str, image: str, *options: str, network: str = "host", tmp: str = "1g"
+    ) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.engine = engine
         port = ("--env", f"MEDASR_PORT={self.port}")
+        hardened = (*HARDENED, "--tmpfs", f"/tmp:size={tmp}")
         self.id = self.call(
-            "run", "--detach", "--network", network, *HARDENED, *port, *options, image
+            "run", "--detach", "--network", network, *hardened, *port, *options, image
         ).strip()
 
     def call(self, *arguments: str, data: bytes | None = None) -> str:
@@ -123,8 +127,8 @@ def start(engine: str, image: str) -> Iterator[Callable[..., Container]]:
     """Starts containers that are removed at the end."""
     started: list[Container] = []
 
-    def run(*options: str, network: str = "host") -> Container:
-        started.append(Container(engine, image, *options, network=network))
+    def run(*options: str, network: str = "host", tmp: str = "1g") -> Container:
+        started.append(Container(engine, image, *options, network=network, tmp=tmp))
         return started[-1]
 
     yield run
@@ -201,6 +205,21 @@ print(u.urlopen(u.Request(sys.argv[1] + "/v1/audio/transcriptions", body, kind))
     assert alone.inside(*command, data=SAMPLE.read_bytes()).strip() == SAMPLE_TEXT
 
 
+def test_a_full_disk_refuses_an_upload_and_serves_on(start: Callable[..., Container], tmp_path: Path) -> None:
+    """Of 128 MiB 64 are kept free: an upload of 100 MiB finds no room, one of 20 MiB does."""
+    container = start("--memory", "4g", tmp="128m")
+    container.wait_until_ready()
+    assert "smaller than max_upload_mb" in container.log
+    soundfile.write(tmp_path / "large.wav", np.zeros(50 << 20, np.int16), 48_000)
+    refused = container.transcribe(tmp_path / "large.wav")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "no_room")
+    assert int(refused.headers["retry-after"]) >= 1
+    soundfile.write(tmp_path / "fits.wav", np.zeros(10 << 20, np.int16), 48_000)
+    assert container.transcribe(tmp_path / "fits.wav").status_code == 200
+    assert container.transcribe(SAMPLE).text.strip() == SAMPLE_TEXT
+    assert container.state[0]
+
+
 def test_too_little_memory_is_a_death_and_not_a_hang(start: Callable[..., Container]) -> None:
     starved = start("--memory", "256m", "--memory-swap", "256m")
     assert starved.wait_for_exit(timeout_s=60) != 0
@@ -263,3 +282,10 @@ def test_a_port_in_use_is_one_line(start: Callable[..., Container], container: C
     assert second.wait_for_exit(timeout_s=60) == 1
     assert f"medasr: port {container.port} on 0.0.0.0 is in use" in second.log
     assert "Traceback" not in second.log
+
+
+def test_every_way_to_deploy_limits_what_uploads_may_take() -> None:
+    """A tmpfs without a size may take all of the container's memory."""
+    folders = [yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["medasr"]["tmpfs"]]
+    folders += [re.findall(r"--tmpfs (\S+)", (ROOT / "docs" / "deploy.md").read_text())]
+    assert folders == [["/tmp:size=1g"], ["/tmp:size=1g"]]

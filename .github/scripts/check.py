@@ -6,7 +6,8 @@ import json
 import os
 import re
 
-from job import Problem, step
+import job
+from job import Problem, note, output, step
 
 KEY = re.compile(r"[!-~]{16,}")
 
@@ -47,9 +48,21 @@ def _is_tunnel_token(token: str) -> bool:
     return isinstance(body, dict) and {"a", "s", "t"} <= set(body)
 
 
+def may_be_kept(environment: dict[str, str]) -> bool:
+    """Whether the artefact may go to the Actions cache. That of a public repository is open to every workflow
+    of it, also of a pull request from a fork: gated weights must not lie there.
+    """
+    return environment.get("PRIVATE") == "true" or environment.get("MODEL", "demo") == "demo"
+
+
 def main() -> None:
+    job.begin()
     if found := problems(dict(os.environ)):
         raise Problem("\n".join(found))
+    keep = may_be_kept(dict(os.environ))
+    output("keep", str(keep).lower())
+    if not keep:
+        note("public repository: the artefact is not kept in the Actions cache, and is exported by each run")
     print("everything that this run needs is there")
 
 

@@ -2,12 +2,16 @@
 # Exports the model of MEDASR_MODEL to its ONNX artefact, into $MODELS, unless it is there. Serving needs no torch;
 # this does, so that it is installed only where the cache has no artefact.
 set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=problem.sh
+. "$(dirname "$0")/problem.sh"
 mkdir -p "$MODELS"
 if [ "${MEDASR_MODEL:-demo}" != demo ] && ! compgen -G "$MODELS/*/manifest.json" >/dev/null; then
-    make setup
-    MEDASR_CACHE_DIR=$MODELS .venv/bin/medasr export || {
-        echo "::error::the model cannot be exported; the lines above say why"
-        exit 1
+    env -u HF_TOKEN make setup || problem "what exports the model cannot be installed: the lines above say why"
+    log=$(mktemp)
+    trap 'rm -f "$log"' EXIT
+    MEDASR_CACHE_DIR=$MODELS .venv/bin/medasr export 2>&1 | tee "$log" || {
+        line=$(grep '^medasr: ' "$log" | tail -n 1) || line="the lines above say why"
+        problem "the model cannot be exported: ${line#medasr: }"
     }
 fi
-chmod -R a+rwX "$MODELS" # the user of the container is another one
+chmod -R a+rX "$MODELS" # the user of the container is another one

@@ -5,6 +5,8 @@ set -euo pipefail
 version=2026.8.2
 commit=733bfb939963e150dcf5c4faddb1603f744fbc98
 target=$1
+# shellcheck source-path=SCRIPTDIR source=problem.sh
+. "$(dirname "$0")/problem.sh"
 
 if [ "$("$target/cloudflared" --version 2>/dev/null | awk '{print $3}')" = "$version" ]; then
     echo "cloudflared $version is there"
@@ -16,13 +18,11 @@ trap 'rm -rf "$source"' EXIT
 git -C "$source" init --quiet
 for attempt in 1 2 3; do
     git -C "$source" fetch --quiet --depth 1 https://github.com/cloudflare/cloudflared "$commit" && break
-    [ "$attempt" = 3 ] && {
-        echo "::error::the source of cloudflared cannot be fetched"
-        exit 1
-    }
-    sleep $((attempt * 5))
+    [ "$attempt" != 3 ] || problem "the source of cloudflared cannot be fetched"
+    sleep $((attempt * ${RETRY_PAUSE_S:-5}))
 done
 git -C "$source" checkout --quiet FETCH_HEAD
 CGO_ENABLED=0 go build -C "$source" -mod=vendor -ldflags "-X main.Version=$version" \
-    -o "$(realpath "$target")/cloudflared" ./cmd/cloudflared
+    -o "$(realpath "$target")/cloudflared" ./cmd/cloudflared ||
+    problem "cloudflared cannot be built: the lines above say why"
 "$target/cloudflared" --version

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
@@ -56,6 +57,20 @@ def state() -> Path:
     folder = Path(setting("RUNNER_TEMP", "/tmp")) / "medasr"  # noqa: S108
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def begin() -> None:
+    """Notes that the job begins now: its time limit counts from here."""
+    _begun().write_text(str(time.monotonic()))
+
+
+def elapsed_s() -> float:
+    """Since the job began; 0 where that was not noted."""
+    return time.monotonic() - float(_begun().read_text()) if _begun().exists() else 0.0
+
+
+def _begun() -> Path:
+    return state() / "begun"
 
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:

@@ -14,7 +14,10 @@ import tunnel
 from job import Problem, note, seconds
 
 MISSES = 3  # looks in a row without an answer, until something is done
-HAND_OVER_S = 270 * 60  # of a job's 330 minutes; before it the set-up, after it three calls of ten minutes
+# Of a job's 330 minutes, counted from its first step: then three calls of 15 minutes each, a tunnel that
+# leaves in three and a service that drains in eleven at most, and as long again to spare.
+HAND_OVER_S = 255 * 60
+SUCCESSOR_TIMEOUT_S = 15 * 60  # one without an artefact in the cache installs torch and exports first
 
 
 class Watch:
@@ -35,7 +38,8 @@ class Watch:
             if successor.is_serving():
                 note("a successor serves: this run leaves")
                 return
-            if time.monotonic() - self._begun >= seconds("HAND_OVER_S", HAND_OVER_S):
+            since_s = max(job.elapsed_s(), time.monotonic() - self._begun)
+            if since_s >= seconds("HAND_OVER_S", HAND_OVER_S):
                 self._call()
 
     def _look(self) -> None:
@@ -68,7 +72,9 @@ class Watch:
     def _call(self) -> None:
         """A successor that does not come is called again; this run goes on serving meanwhile."""
         now = time.monotonic()
-        if self._called is not None and now - self._called < seconds("SUCCESSOR_TIMEOUT_S", 600):
+        if self._called is not None and now - self._called < seconds(
+            "SUCCESSOR_TIMEOUT_S", SUCCESSOR_TIMEOUT_S
+        ):
             return
         if self._calls >= int(job.setting("SUCCESSOR_CALLS", "3")):
             raise Problem("no successor came: this run ends without one")

@@ -111,6 +111,7 @@ class Runner:
             "PORT": str(self.port),
             "MODELS": str(self.folder / "models"),
             "MODEL": "google/medasr",
+            "PRIVATE": "true",
             "HF_TOKEN": "hf_0123456789",
             "MEDASR_API_KEYS": KEY,
             "CLOUDFLARE_TUNNEL_TOKEN": tunnel_token(),
@@ -133,6 +134,24 @@ class Runner:
             text=True,
             timeout=PATIENCE_S,
         )
+
+    def shell(self, script: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """A step that is shell, in a repository that has nothing but the fakes of `fake`."""
+        return subprocess.run(
+            [SCRIPTS / f"{script}.sh", *arguments],
+            env={**self.environment, **variables},
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    def fake(self, program: str, script: str) -> None:
+        """A program on the PATH, or a path in the repository, that is this shell script."""
+        file = self.folder / (program if "/" in program else f"bin/{program}")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"#!/bin/sh\n{script}\n")
+        file.chmod(0o755)
 
     def begin(self, script: str, **variables: str) -> subprocess.Popen[str]:
         return subprocess.Popen(

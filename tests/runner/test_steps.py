@@ -1,6 +1,8 @@
 """The steps of the inference runner, each alone: what it does, and the one line with which it fails."""
 
 import json
+import os
+import shutil
 import socket
 import subprocess
 import threading
@@ -8,8 +10,11 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+import yaml
 
-from tests.runner.runner import KEY, Runner, tunnel_token
+from tests.runner.runner import KEY, ROOT, Runner, tunnel_token
+
+WORKFLOW = ROOT / ".github" / "workflows" / "medasr.yaml"
 
 SECRETS = (KEY, "hf_0123456789", tunnel_token(), "github-token")
 
@@ -17,7 +22,7 @@ SECRETS = (KEY, "hf_0123456789", tunnel_token(), "github-token")
 def error_of(answer: subprocess.CompletedProcess[str], runner: Runner) -> str:
     """The one line of a failed step, in the log and in the summary; nothing is left running."""
     assert answer.returncode == 1, answer.stdout + answer.stderr
-    assert answer.stderr == ""
+    assert "Traceback" not in answer.stderr
     [line] = [line for line in answer.stdout.splitlines() if line.startswith("::error::")]
     line = line.removeprefix("::error::")
     assert f"**failed:** {line}" in runner.summary
@@ -61,6 +66,42 @@ def test_the_demo_model_needs_no_hub_token(runner: Runner) -> None:
 def test_everything_that_is_missing_is_told_at_once(runner: Runner) -> None:
     answer = runner.step("check", HF_TOKEN="", CLOUDFLARE_TUNNEL_TOKEN="", MEDASR_API_KEYS="")
     assert answer.stdout.count("::error::") == 3
+
+
+@pytest.mark.parametrize(
+    ("private", "model", "keep"),
+    [
+        ("true", "google/medasr", "true"),
+        ("false", "google/medasr", "false"),
+        ("", "google/medasr", "false"),
+        ("false", "demo", "true"),
+    ],
+)
+def test_gated_weights_do_not_go_to_the_cache_of_a_public_repository(
+    runner: Runner, private: str, model: str, keep: str
+) -> None:
+    assert runner.step("check", PRIVATE=private, MODEL=model).returncode == 0
+    assert f"keep={keep}\n" in (runner.folder / "output").read_text()
+    assert ("public repository" in runner.summary) is (keep == "false")
+
+
+def test_the_workflow_caches_the_artefact_only_where_the_check_says_so() -> None:
+    steps = yaml.safe_load(WORKFLOW.read_text())["jobs"]["serve"]["steps"]
+    [check] = [step for step in steps if step.get("id") == "check"]
+    assert check["env"]["PRIVATE"] == "${{ github.event.repository.private }}"
+    caches = [step for step in steps if step.get("with", {}).get("path") == "build/models"]
+    assert [step["if"] for step in caches] == ["steps.check.outputs.keep == 'true'"]
+
+
+def test_the_steps_of_the_workflow_are_programs_that_are_there() -> None:
+    steps = yaml.safe_load(WORKFLOW.read_text())["jobs"]["serve"]["steps"]
+    commands = [step["run"] for step in steps if "run" in step]
+    assert commands[-1] == "python3 .github/scripts/leave.py"
+    assert steps[-1]["if"] == "always()"
+    for command in commands:
+        [script] = [word for word in command.split() if word.startswith(".github/scripts/")]
+        assert (ROOT / script).is_file()
+        assert command.startswith("python3 ") or os.access(ROOT / script, os.X_OK)
 
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -188,3 +229,76 @@ def test_leaving_twice_does_no_harm(runner: Runner) -> None:
 def test_a_service_that_does_not_end_well_is_told(runner: Runner) -> None:
     runner.step("container", FAKE_SERVICE="stubborn")
     assert "ended with status 3" in error_of(runner.step("leave"), runner)
+
+
+MEDASR = ".venv/bin/medasr"
+GOOD_EXPORT = 'mkdir -p "$MEDASR_CACHE_DIR/made"; echo {} >"$MEDASR_CACHE_DIR/made/manifest.json"'
+
+
+@pytest.fixture
+def exporting(runner: Runner) -> Runner:
+    """A runner whose cache has no artefact."""
+    shutil.rmtree(runner.folder / "models")
+    runner.environment["MEDASR_MODEL"] = "google/medasr"
+    runner.fake("make", 'echo "make $*, token: $HF_TOKEN" >>made')
+    return runner
+
+
+def test_an_artefact_is_exported_where_the_cache_has_none(exporting: Runner) -> None:
+    exporting.fake(MEDASR, f"echo exported >>made; {GOOD_EXPORT}")
+    for _ in range(2):
+        answer = exporting.shell("export")
+        assert answer.returncode == 0, answer.stderr
+    made = (exporting.folder / "made").read_text().splitlines()
+    assert made == ["make setup, token: ", "exported"]  # once, and what is installed sees no token
+    assert (exporting.folder / "models" / "made" / "manifest.json").exists()
+
+
+def test_the_demo_model_needs_no_export(exporting: Runner) -> None:
+    assert exporting.shell("export", MEDASR_MODEL="demo").returncode == 0
+    assert not (exporting.folder / "made").exists()
+
+
+def test_an_export_that_fails_says_why(exporting: Runner) -> None:
+    exporting.fake(MEDASR, 'echo "medasr: exporting" >&2; echo "medasr: the disk is full" >&2; exit 2')
+    assert error_of(exporting.shell("export"), exporting) == "the model cannot be exported: the disk is full"
+    exporting.fake(MEDASR, "kill -9 $$")
+    assert "the lines above say why" in exporting.shell("export").stdout
+
+
+def test_an_installation_that_fails_is_told(exporting: Runner) -> None:
+    exporting.fake("make", "exit 2")
+    assert "cannot be installed" in error_of(exporting.shell("export"), exporting)
+
+
+def test_an_image_that_cannot_be_built_is_told(runner: Runner) -> None:
+    runner.fake("make", '[ "$1" = image ] && echo "no space left on device" >&2; exit 2')
+    assert "the image cannot be built" in error_of(runner.shell("build-image"), runner)
+    runner.fake("make", "exit 0")
+    assert runner.shell("build-image").returncode == 0
+
+
+def test_cloudflared_is_built_once(runner: Runner) -> None:
+    runner.fake("git", "exit 0")
+    version = 'echo "#!/bin/sh\necho cloudflared version 2026.8.2 x" >"$8"; chmod +x "$8"; echo built >>made'
+    runner.fake("go", f'while [ "$1" != -o ]; do shift; done; set -- 1 2 3 4 5 6 7 "$2"; {version}')
+    for _ in range(2):
+        answer = runner.shell("install-cloudflared", "bin-of-its-own")
+        assert answer.returncode == 0, answer.stderr
+    assert (runner.folder / "made").read_text() == "built\n"
+
+
+@pytest.mark.parametrize(
+    ("git", "go", "says"),
+    [
+        ('case "$*" in *fetch*) echo fetch >>tried; exit 1;; esac', "exit 0", "source of cloudflared cannot"),
+        ("exit 0", "exit 1", "cloudflared cannot be built"),
+    ],
+)
+def test_a_cloudflared_that_cannot_be_had_is_told(runner: Runner, git: str, go: str, says: str) -> None:
+    runner.fake("git", git)
+    runner.fake("go", go)
+    answer = runner.shell("install-cloudflared", "bin-of-its-own", RETRY_PAUSE_S="0")
+    assert says in error_of(answer, runner)
+    tried = runner.folder / "tried"
+    assert not tried.exists() or tried.read_text() == "fetch\n" * 3

@@ -11,7 +11,8 @@ import psutil
 import pytest
 
 from tests.conftest import PATIENCE_S
-from tests.runner.runner import KEY, Runner
+from tests.runner.runner import KEY, Runner, tunnel_token
+from tests.runner.test_steps import error_of
 
 
 @pytest.fixture
@@ -64,6 +65,16 @@ def test_at_its_time_the_run_hands_over_and_finishes_what_is_under_way(serving: 
     assert "nothing of this run is running" in serving.summary
 
 
+def test_the_time_of_the_job_counts_from_its_first_step(serving: Runner) -> None:
+    """A long set-up leaves no less time for the hand-over."""
+    assert serving.step("check").returncode == 0
+    begun = serving.folder / "medasr" / "begun"
+    assert 0 < time.monotonic() - float(begun.read_text()) < 60
+    begun.write_text(str(time.monotonic() - 3_600))
+    assert serving.step("watch", HAND_OVER_S="3590").returncode == 0
+    assert len(serving.github.dispatches) == 1
+
+
 def test_it_serves_until_the_successor_does(serving: Runner) -> None:
     serving.github.asked_before_it_serves = 10_000
     watch = serving.begin("watch", HAND_OVER_S="0.1")
@@ -99,10 +110,8 @@ def test_an_older_run_is_no_successor(serving: Runner) -> None:
 def test_a_successor_that_does_not_come_is_called_again_and_then_missed(serving: Runner) -> None:
     serving.github.answers = False
     answer = serving.step("watch", HAND_OVER_S="0", SUCCESSOR_TIMEOUT_S="0.2", SUCCESSOR_CALLS="2")
-    assert answer.returncode == 1
-    assert "::error::no successor came" in answer.stdout
+    assert "no successor came" in error_of(answer, serving)
     assert len(serving.github.dispatches) == 2
-    assert serving.left == []
 
 
 def test_a_refused_dispatch_is_told(serving: Runner) -> None:
@@ -127,18 +136,21 @@ def test_a_tunnel_that_dies_is_opened_again(serving: Runner) -> None:
 
 def test_a_tunnel_that_stays_dead_ends_the_run(serving: Runner) -> None:
     os.kill(int((serving.folder / "medasr" / "cloudflared.pid").read_text()), signal.SIGKILL)
-    answer = serving.step("watch", CLOUDFLARED="no-such-program")
-    assert answer.returncode == 1
-    assert "::error::cloudflared is not installed" in answer.stdout
-    assert serving.left == []
+    assert "cloudflared is not installed" in error_of(
+        serving.step("watch", CLOUDFLARED="no-such-program"), serving
+    )
+
+
+def test_a_tunnel_whose_token_is_revoked_meanwhile_ends_the_run(serving: Runner) -> None:
+    os.kill(int((serving.folder / "medasr" / "cloudflared.pid").read_text()), signal.SIGKILL)
+    revoked = {"CLOUDFLARE_TUNNEL_TOKEN": tunnel_token("expired")}
+    answer = serving.step("watch", TUNNEL_ATTEMPTS="2", TUNNEL_TIMEOUT_S="1", **revoked)
+    assert "it has expired, or was revoked" in error_of(answer, serving)
 
 
 def test_a_service_that_dies_ends_the_run(serving: Runner) -> None:
     os.kill(int(_pid_of_the_service(serving)), signal.SIGKILL)
-    answer = serving.step("watch")
-    assert answer.returncode == 1
-    assert "::error::the service has ended" in answer.stdout
-    assert serving.left == []
+    assert "the service has ended" in error_of(serving.step("watch"), serving)
 
 
 def _pid_of_the_service(runner: Runner) -> int:
