@@ -3,6 +3,7 @@
     python -m loadtests                                      # the demo model
     MEDASR_MODEL=build/random-checkpoint python -m loadtests # the real size, with random weights
     python -m loadtests --url http://127.0.0.1:8400 --pid 1234
+    python -m loadtests --soak 0 && python -m loadtests --resume  # the same in two parts
 
 Writes report/ beside this file: Locust's HTML and CSV, summary.md, summary.json, timeline.png, the samples.
 Exits with 1 where config/budget.yaml is broken, with 2 where the service or Locust failed.
@@ -28,11 +29,12 @@ import httpx
 from loadtests import budget as budgets
 from loadtests import summary as summaries
 from loadtests.budget import MIB_PER_GB
-from loadtests.ramp import STEPS, Step
+from loadtests.ramp import STEPS, Ramp, Step
 from medasr_service import settings
 
 ROOT = Path(__file__).parent.parent
 REPORT = Path(__file__).parent / "report"
+STEPS_FILE = "steps.json"
 START_TIMEOUT_S = 600  # the first start exports the model
 
 
@@ -44,8 +46,9 @@ class Target:
 
 def main() -> int:
     arguments = parse()
-    shutil.rmtree(arguments.report, ignore_errors=True)
-    arguments.report.mkdir(parents=True)
+    if not arguments.resume:
+        shutil.rmtree(arguments.report, ignore_errors=True)
+        arguments.report.mkdir(parents=True)
     with contextlib.ExitStack() as stack:
         target = stack.enter_context(target_of(arguments))
         health = httpx.get(f"{target.url}/health", timeout=10).json()
@@ -55,6 +58,9 @@ def main() -> int:
     if status:
         print(f"loadtest: locust ended with {status}", file=sys.stderr)
         return 2
+    if not arguments.soak:
+        print(f"loadtest: {soak_users(arguments)} users for the soak, which --resume adds")
+        return 0
     return report(arguments.report, f"{health['model']}, {health['engine']}")
 
 
@@ -64,7 +70,10 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--step", type=float, default=30, help="seconds of each step of the ramp (30)")
     parser.add_argument("--max-users", type=int, default=STEPS[-1], help=f"last step ({STEPS[-1]})")
-    parser.add_argument("--soak", type=float, default=600, help="seconds of the soak (600)")
+    parser.add_argument(
+        "--soak", type=float, default=600, help="seconds of the soak (600); 0: the ramp alone"
+    )
+    parser.add_argument("--resume", action="store_true", help="the soak, for the ramp that is in --report")
     parser.add_argument("--soak-users", type=int, help="so many users in the soak, and no ramp")
     parser.add_argument("--url", help="a service that runs already; wants --pid or --cgroup")
     parser.add_argument("--pid", help="the first process of that service")
@@ -73,6 +82,8 @@ def parse() -> argparse.Namespace:
     arguments = parser.parse_args()
     if arguments.url and not (arguments.pid or arguments.cgroup):
         parser.error("--url wants --pid or --cgroup: the memory is part of the budget")
+    if arguments.resume and not (arguments.report / STEPS_FILE).exists():
+        parser.error(f"--resume: there is no ramp in {arguments.report}")
     return arguments
 
 
@@ -86,7 +97,7 @@ def target_of(arguments: argparse.Namespace) -> Iterator[Target]:
     port = free_port()
     command = [str(Path(sys.executable).with_name("bentoml")), "serve", "service:MedASR"]
     environment = {**os.environ, "MEDASR_PORT": str(port), "MEDASR_HOST": "127.0.0.1"}
-    with (arguments.report / "service.log").open("wb") as log:
+    with (arguments.report / "service.log").open("ab") as log:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
     try:
         url = f"http://127.0.0.1:{port}"
@@ -127,7 +138,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 @contextlib.contextmanager
 def sampled(target: Target, file: Path) -> Iterator[None]:
     """Memory, each second, in a process of its own."""
-    with file.open("wb") as output:
+    with file.open("ab") as output:
         command = [sys.executable, "-m", "loadtests.memory", *target.memory]
         process = subprocess.Popen(command, cwd=ROOT, stdout=output)
     try:
@@ -145,22 +156,34 @@ def run_locust(target: Target, arguments: argparse.Namespace) -> int:
         "step_s": arguments.step,
         "soak_s": arguments.soak,
         "max_users": arguments.max_users,
-        "soak_users": arguments.soak_users,
+        "soak_users": soak_users(arguments) if arguments.resume else arguments.soak_users,
     }
     keys = settings.load().keys
     environment = {
         **os.environ,
         "LOADTEST_PLAN": json.dumps(plan),
         "LOADTEST_SAMPLES": str(folder / "samples.csv"),
-        "LOADTEST_STEPS": str(folder / "steps.json"),
+        "LOADTEST_STEPS": str(folder / STEPS_FILE),
         "LOADTEST_API_KEY": keys[0] if keys else "",
         "PYTHONPATH": str(ROOT),
     }
     command = [sys.executable, "-m", "locust", "--locustfile", "loadtests/locustfile.py", "--headless"]
     command += ["--host", target.url, "--exit-code-on-error", "0", "--only-summary", "--stop-timeout", "120"]
-    command += ["--html", str(folder / "locust.html"), "--csv", str(folder / "locust"), "--csv-full-history"]
-    with (folder / "locust.log").open("wb") as log:
+    name = "locust-soak" if arguments.resume else "locust"
+    command += ["--html", str(folder / f"{name}.html"), "--csv", str(folder / name), "--csv-full-history"]
+    with (folder / f"{name}.log").open("wb") as log:
         return subprocess.run(command, cwd=ROOT, env=environment, stdout=log, stderr=log).returncode
+
+
+def steps_of(folder: Path) -> list[Step]:
+    return [Step(**step) for step in json.loads((folder / STEPS_FILE).read_text())]
+
+
+def soak_users(arguments: argparse.Namespace) -> int:
+    """What the ramp in the report found: a share of its best step."""
+    limit_s = budgets.load().latency.p95_s
+    ramp = Ramp(limit_s, arguments.step, arguments.soak, steps=steps_of(arguments.report))
+    return ramp.soak_share
 
 
 def report(folder: Path, model: str) -> int:
@@ -168,7 +191,7 @@ def report(folder: Path, model: str) -> int:
     budget = budgets.load()
     answers = summaries.read_answers(folder / "samples.csv")
     memory = summaries.read_memory(folder / "memory.csv")
-    steps = [Step(**step) for step in json.loads((folder / "steps.json").read_text())]
+    steps = steps_of(folder)
     machine = f"{platform.machine()}, {os.cpu_count()} CPUs"
     clip, limit_s = budget.latency.clip, budget.latency.p95_s
     summary = summaries.summarise(answers, memory, steps, clip=clip, machine=machine, model=model)

@@ -12,6 +12,7 @@ import os
 import random
 import socket
 import time
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -86,15 +87,22 @@ class _User(FastHttpUser):
                 answer.failure(wrong)
 
 
+def deck() -> Iterator[Recording]:
+    """Each recording once in random order, then again: no step has all the long ones."""
+    while True:
+        yield from random.sample(DICTATIONS, len(DICTATIONS))
+
+
 class Dictation(_User):
     """Speaks, sends, reads."""
 
     weight = 10
     wait_time = between(2, 8)
+    recordings = deck()  # of all users together
 
     @task
     def dictate(self) -> None:
-        self.send(random.choice(DICTATIONS))
+        self.send(next(self.recordings))
 
 
 class Stopwatch(_User):
@@ -162,8 +170,9 @@ if "LOADTEST_PLAN" in os.environ:
             self.phase = "ramp"
             self.answers: list[tuple[float, float]] = []
             self._begun = 0.0
-            self._samples = Path(os.environ["LOADTEST_SAMPLES"]).open("w", buffering=1)  # noqa: SIM115
-            self._samples.write("time,phase,users,name,seconds,failure\n")
+            self._samples = Path(os.environ["LOADTEST_SAMPLES"]).open("a", buffering=1)  # noqa: SIM115
+            if not self._samples.tell():  # else the second part of a run
+                self._samples.write("time,phase,users,name,seconds,failure\n")
             events.request.add_listener(self.note)
             events.quitting.add_listener(self.finish)
 
@@ -197,5 +206,6 @@ if "LOADTEST_PLAN" in os.environ:
             self._samples.write(",".join(row) + "\n")
 
         def finish(self, **_: Any) -> None:
-            steps = [asdict(step) for step in self.ramp.steps]
-            Path(os.environ["LOADTEST_STEPS"]).write_text(json.dumps(steps))
+            steps, file = [asdict(step) for step in self.ramp.steps], Path(os.environ["LOADTEST_STEPS"])
+            if steps or not file.exists():
+                file.write_text(json.dumps(steps))

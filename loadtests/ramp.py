@@ -56,15 +56,17 @@ class Ramp:
     def users(self) -> int:
         if not self._soaking:
             return STEPS[len(self.steps)]
-        if self.soak_users is not None:
-            return self.soak_users
+        return self.soak_share if self.soak_users is None else self.soak_users
+
+    @property
+    def soak_share(self) -> int:
         return max(1, math.floor(SOAK_SHARE * self.best.users)) if self.best else 1
 
     def next(self, now_s: float, answers: Sequence[tuple[float, float]]) -> tuple[str, int] | None:
         """``answers``: when each 5 s clip was answered, and how long it took, in s."""
         elapsed = now_s - self._since_s
         if self._soaking:
-            if elapsed >= self.soak_s + SETTLE_S:
+            if elapsed >= self.soak_s + SETTLE_S or not self.soak_s:
                 return None
             return ("soak" if elapsed >= SETTLE_S else "settle"), self.users
         if elapsed >= self.step_s:

@@ -73,6 +73,7 @@ def read_answers(file: Path) -> list[Answer]:
 def read_memory(file: Path) -> list[Memory]:
     with file.open() as lines:
         rows = [row for row in csv.DictReader(lines) if row["processes"]]  # the last may be half a line
+    rows = [row for row in rows if row["processes"] != "processes"]  # a second part has its own header
     return [Memory(float(row["time"]), float(row["mib"])) for row in rows]
 
 

@@ -81,6 +81,13 @@ def test_given_users_need_no_ramp() -> None:
     assert ramp.steps == []
 
 
+def test_the_ramp_may_be_had_alone_and_says_how_many_users_soak() -> None:
+    ramp = Ramp(limit_s=2, step_s=STEP_S, soak_s=0)
+    phases = drive(ramp, lambda users: 0.3 * users)
+    assert {phase for phase, _, _ in phases} == {"ramp"}
+    assert Ramp(limit_s=2, step_s=STEP_S, soak_s=600, steps=ramp.steps).soak_share == 4
+
+
 @pytest.mark.parametrize(
     ("latencies", "expected"),
     [([], None), ([3.0], 3.0), ([1.0, 2.0], 2.0), (list(range(1, 101)), 95), ([1.0] * 19 + [9.0], 1.0)],

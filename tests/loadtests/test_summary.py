@@ -87,6 +87,12 @@ def test_samples_are_read_as_they_were_written(tmp_path: Path) -> None:
     assert summaries.read_memory(tmp_path / "m.csv") == [Memory(1.0, 300.5), Memory(2.0, 301.0)]
 
 
+def test_the_memory_of_two_parts_is_one(tmp_path: Path) -> None:
+    part = "time,mib,processes\n{}.00,300.5,3\n"
+    (tmp_path / "m.csv").write_text(part.format(1) + part.format(9))
+    assert [sample.at for sample in summaries.read_memory(tmp_path / "m.csv")] == [1.0, 9.0]
+
+
 @pytest.mark.parametrize("full", [True, False])
 def test_the_picture_is_drawn(tmp_path: Path, full: bool) -> None:
     answers, memory = run() if full else ([], [])

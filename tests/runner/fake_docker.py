@@ -50,6 +50,7 @@ def run(arguments: list[str]) -> int:
         "--read-only",
         "--detach",
         "no-new-privileges",
+        "/tmp:size=1g",
         "MEDASR_HOST=0.0.0.0",
         "MEDASR_CACHE_DIR=/models",
     }
