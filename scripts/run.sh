@@ -26,7 +26,7 @@ fi
 export BENTOML_DO_NOT_TRACK=${BENTOML_DO_NOT_TRACK:-True} # nothing leaves the machine
 "$bin/bentoml" serve service:MedASR &
 server=$!
-trap 'kill -TERM "$server" 2>/dev/null; wait "$server"' EXIT
+trap 'kill -TERM "$server" 2>/dev/null || true; wait "$server" || true' EXIT # with the status of what came before
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
