@@ -25,6 +25,7 @@ gate: setup
 	$(BIN)/mypy
 	$(BIN)/shellcheck --external-sources scripts/*.sh .github/scripts/*.sh .ci/run
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
 	$(BIN)/zizmor --offline --quiet .github/workflows
 
 format: setup

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from medasr_service import cli
-from tests.conftest import CLIPS, SAMPLE, SAMPLE_TEXT
+from tests.conftest import CLIPS, SAMPLE, SAMPLE_TEXT, needs_flashlight
 
 BAD_FILE = "The file is not audio"
 
@@ -129,6 +129,7 @@ def test_export_prints_where_the_artefact_is(capsys: pytest.CaptureFixture[str])
     assert Path(capsys.readouterr().out.strip()).name == "model.onnx"
 
 
+@needs_flashlight
 def test_an_exported_artefact_kept_alone_decodes_with_its_language_model(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
