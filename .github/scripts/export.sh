@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# Exports the model of MEDASR_MODEL to its ONNX artefact, into $MODELS, unless it is there. Serving needs no torch;
-# this does, so that it is installed only where the cache has no artefact.
+# Exports the model of MEDASR_MODEL to its ONNX artefact, into $MODELS, unless the cache has brought it.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=problem.sh
 . "$(dirname "$0")/problem.sh"

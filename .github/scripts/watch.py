@@ -17,7 +17,7 @@ MISSES = 3  # looks in a row without an answer, until something is done
 # Of a job's 330 minutes, counted from its first step: then three calls of 15 minutes each, a tunnel that
 # leaves in three and a service that drains in eleven at most, and as long again to spare.
 HAND_OVER_S = 255 * 60
-SUCCESSOR_TIMEOUT_S = 15 * 60  # one without an artefact in the cache installs torch and exports first
+SUCCESSOR_TIMEOUT_S = 15 * 60  # one that has no artefact in the cache exports first
 
 
 class Watch:
