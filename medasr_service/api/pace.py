@@ -66,6 +66,8 @@ class Pace:
             raise self._stalled(left_s) from None
         finally:
             self._waiting = None
+        if self.revoked:  # the piece came in the same moment
+            raise self._stalled(left_s)
         self.received += len(message.get("body", b""))
         self.whole = not message.get("more_body", False)
         return message
