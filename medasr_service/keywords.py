@@ -191,7 +191,7 @@ def configured(settings: Settings) -> tuple[str, ...]:
 def read(file: Path | None) -> list[str]:
     """The lines of a file of terms. Raises ModelUnavailable where it cannot be read."""
     try:
-        return file.read_text(encoding="utf-8").splitlines() if file else []
+        return file.read_text(encoding="utf-8-sig").splitlines() if file else []
     except (OSError, UnicodeDecodeError):
         raise ModelUnavailable(f"the keywords file {file} cannot be read") from None
 

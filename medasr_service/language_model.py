@@ -27,6 +27,7 @@ except ImportError:  # no wheel for this version of Python
     KenLM = None
 
 FILE = "lm_6.kenlm"
+HEADERS = (b"mmap lm http://kheafield.com/code", b"\\data\\")  # binary, ARPA
 LM_WORD_START = "#"  # in the language model: "▁the" is "#the"
 UNKNOWN = "\ufffd"  # no piece has it
 LEAST_KNOWN = 0.8  # of the pieces; a language model that knows fewer is another checkpoint's
@@ -115,11 +116,15 @@ def read(file: Path, vocabulary: Vocabulary) -> "KenLM":
         )
     unknown = names.index_size()
     names.add_entry(UNKNOWN)
+    damaged = ModelUnavailable(f"the language model {file} is damaged, or is no KenLM file")
     try:
+        with file.open("rb") as content:
+            if not content.read(len(HEADERS[0])).startswith(HEADERS):
+                raise damaged  # KenLM would read all of it as ARPA, and draw a bar of its progress
         lm = KenLM(str(file), names)
-    except RuntimeError as error:
+    except (OSError, RuntimeError) as error:
         log.debug("KenLM: %s", error)
-        raise ModelUnavailable(f"the language model {file} is damaged, or is no KenLM file") from None
+        raise damaged from None
     _check(file, lm, vocabulary, unknown)
     return lm
 

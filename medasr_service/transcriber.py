@@ -87,6 +87,10 @@ class Transcriber:
     def geometry(self) -> FrameGeometry:
         return self._geometry
 
+    def check(self, options: Options) -> None:
+        """Refuses what no recording can be decoded with (InvalidRequest)."""
+        self._search(options)
+
     async def inspect(self, file: BinaryIO) -> AudioInfo:
         """Refuses what cannot be transcribed (InvalidAudio and its children) before any of it is."""
         limits = self._settings
@@ -101,7 +105,7 @@ class Transcriber:
         self, file: BinaryIO, options: Options, *, on_segment: Callable[[Segment], None] = lambda _: None
     ) -> Transcript:
         """All segments of ``stream``, joined. ``on_segment`` hears of each as it comes."""
-        self._search(options)
+        self.check(options)
         info = await self.inspect(file)
         found = []
         async with aclosing(self.stream(file, info, options)) as stream:

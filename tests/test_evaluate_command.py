@@ -114,7 +114,9 @@ def test_without_a_language_model_greedy_is_all_there_is(
 ) -> None:
     monkeypatch.setenv("MEDASR_LM", "off")
     assert evaluate(MANIFEST, decoding="") == cli.EXIT_OK
-    assert "| lm |" not in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "| lm |" not in printed.out
+    assert "there is no language model: greedy decoding alone" in printed.err
 
 
 @needs_flashlight
@@ -153,6 +155,28 @@ def test_a_bad_manifest_is_one_line_and_nothing_is_written(
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith("medasr: ")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("lm", ["off", "{}/cut.kenlm"])
+def test_without_its_language_model_nothing_is_written(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lm: str
+) -> None:
+    (tmp_path / "cut.kenlm").write_bytes((DEMO_FOLDER / "lm_6.kenlm").read_bytes()[:100_000])
+    monkeypatch.setenv("MEDASR_LM", lm.format(tmp_path))
+    assert evaluate(manifest, "--output-dir", tmp_path / "out", decoding="lm") == cli.EXIT_USAGE
+    assert not (tmp_path / "out").exists()
+
+
+@needs_flashlight
+def test_keywords_are_looked_for_anew_where_another_posterior_is_sure(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEDASR_KEYWORDS", '["apixaban"]')
+    for sure in ("0.95", "0.9"):
+        monkeypatch.setenv("MEDASR_SURE_POSTERIOR", sure)
+        evaluate(manifest, "--output-dir", tmp_path / "out")
+    keys = {json.loads(line)["key"] for line in (tmp_path / "out" / "results.jsonl").read_text().splitlines()}
+    assert len(keys) == 4  # two recordings: one and two are the same sound
 
 
 def test_two_runs_do_not_share_a_folder(

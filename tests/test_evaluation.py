@@ -184,6 +184,13 @@ def test_a_manifest_names_recordings_beside_it(tmp_path: Path) -> None:
     ]
 
 
+def test_a_line_separator_in_a_text_does_not_end_the_line(tmp_path: Path) -> None:
+    (tmp_path / "one.wav").touch()
+    file = tmp_path / "manifest.jsonl"
+    file.write_text('{"audio": "one.wav", "text": "no\u2028pain"}\n', encoding="utf-8")
+    assert [sample.text for sample in samples.read(file)] == ["no\u2028pain"]
+
+
 def test_a_folder_of_pairs_is_a_manifest(tmp_path: Path) -> None:
     (tmp_path / "ward").mkdir()
     for name in ("b.WAV", "ward/a.flac"):

@@ -137,6 +137,36 @@ def test_the_command_line_may_choose_it(capsys: pytest.CaptureFixture[str]) -> N
     assert capsys.readouterr().out == SAMPLE_TEXT + "\n"
 
 
+def test_the_command_line_asks_the_hub_for_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def locate(_: Checkpoint, settings: Settings) -> None:
+        raise ModelUnavailable(f"asked for it with {settings.decoding}")
+
+    monkeypatch.setattr(language_model, "locate", locate)
+    assert cli.main(["transcribe", str(SAMPLE), "--decoding", "lm"]) == cli.EXIT_USAGE
+    assert "asked for it with lm" in capsys.readouterr().err
+
+
+def test_the_command_line_refuses_it_once_where_there_is_none(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MEDASR_LM", "off")
+    assert cli.main(["transcribe", str(SAMPLE), "other.wav", "--decoding", "lm"]) == cli.EXIT_USAGE
+    assert capsys.readouterr().err.count("no language model") == 1
+
+
+def test_without_flashlight_it_is_refused_and_greedy_decoding_goes_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(language_model, "KenLM", None)
+    arguments = ["transcribe", str(SAMPLE), "--formatting", "raw"]
+    assert cli.main([*arguments, "--decoding", "lm"]) == cli.EXIT_USAGE
+    assert "flashlight-text, which is not installed" in capsys.readouterr().err
+    assert cli.main(arguments) == cli.EXIT_OK
+    assert capsys.readouterr().out == SAMPLE_TEXT + "\n"
+
+
 def test_settings_that_contradict_each_other_are_refused() -> None:
     with pytest.raises(ValueError, match="decoding is lm, but lm is off"):
         Settings(decoding="lm", lm="off")
@@ -151,6 +181,16 @@ def test_a_truncated_file_is_one_line(
     with pytest.raises(ModelUnavailable, match="is damaged, or is no KenLM file") as caught:
         language_model.load(demo, vocabulary, Settings(lm=str(file)))
     assert "\n" not in caught.value.message
+
+
+def test_a_file_of_another_kind_is_one_line(
+    demo: Checkpoint, vocabulary: Vocabulary, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("not a language model\n")
+    with pytest.raises(ModelUnavailable, match="is damaged, or is no KenLM file"):
+        language_model.load(demo, vocabulary, Settings(lm=str(file)))
+    assert capfd.readouterr() == ("", "")  # not a word of KenLM's own
 
 
 def test_a_truncated_arpa_file_is_one_line(demo: Checkpoint, vocabulary: Vocabulary, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from medasr_service.api.served import Served
 from medasr_service.checkpoint import Checkpoint
 from medasr_service.errors import NotReady
 from medasr_service.geometry import Emission, Waveform
+from medasr_service.live.pcm import PCM16
 from medasr_service.settings import Settings
 from medasr_service.transcriber import Infer, Transcriber
 from tests.conftest import CLIPS, PATIENCE_S, Service
@@ -327,6 +328,19 @@ def test_a_flood_of_tiny_appends_is_audio_like_any_other(talk: Talk) -> None:
     head, rest = SPEECH[:4000], SPEECH[4000:]
     talk.say(*(append(head[i : i + 2]) for i in range(0, len(head), 2)), append(rest), COMMIT)
     assert talk.until(f"{PART}.completed")[-1]["transcript"] == TEXT
+
+
+def test_a_large_append_is_decoded_beside_the_event_loop(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
+    decode, beside = PCM16.decode, []
+
+    def watched(pcm: PCM16, data: bytes) -> Waveform:
+        beside.append(asyncio._get_running_loop() is None)
+        return decode(pcm, data)
+
+    monkeypatch.setattr(PCM16, "decode", watched)
+    talk.say(append(bytes(2)), append(bytes(1 << 20)), CLEAR)
+    talk.until(f"{BUFFER}.cleared")
+    assert beside == [False, True]
 
 
 def test_a_model_that_fails_fails_the_turn_and_not_the_session(make_app: Callable[..., TestClient]) -> None:

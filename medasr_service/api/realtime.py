@@ -19,6 +19,7 @@ from medasr_service.api.keys import SUBPROTOCOL
 from medasr_service.api.realtime_events import Json
 from medasr_service.api.served import Served, served_or_503
 from medasr_service.errors import Draining, InvalidRequest, MedASRError
+from medasr_service.geometry import Waveform
 from medasr_service.live.events import (
     Cleared,
     Committed,
@@ -35,6 +36,7 @@ from medasr_service.settings import Settings
 
 MIB = 1 << 20
 NORMAL, POLICY, TOO_BIG, BROKEN, TRY_LATER = 1000, 1008, 1009, 1011, 1013  # the WebSocket's codes
+LARGE_BYTES = 64 << 10  # a message of more is worked on beside the event loop, not to hold up the others
 TRANSCRIPTION = "conversation.item.input_audio_transcription"
 
 router = APIRouter()
@@ -167,7 +169,7 @@ class _Connection:
                         f"The message has {len(text):,} bytes; the limit is {limit:,}.",
                         code="message_too_large",
                     )
-                if answer := self._take(wire.parse(text)):
+                if answer := await self._take(wire.parse(text)):
                     await self._say(answer)
             except InvalidRequest as error:
                 event_id = wire.event_id_of(text) if len(text) <= limit else None
@@ -189,11 +191,11 @@ class _Connection:
         text: str | None = message.get("text")
         return text
 
-    def _take(self, event: wire.ClientEvent) -> Json | None:
+    async def _take(self, event: wire.ClientEvent) -> Json | None:
         """Raises InvalidRequest; the session stays as it was then."""
         match event:
             case wire.Append():
-                self._session.append(self._pcm.decode(event.pcm))
+                self._session.append(await self._samples(event))
             case wire.Commit():
                 self._session.append(self._pcm.flush())
                 self._session.commit()
@@ -204,6 +206,12 @@ class _Connection:
                 self._update(self._config.updated(event.session))
                 return {"type": "session.updated", "session": self._shown()}
         return None
+
+    async def _samples(self, event: wire.Append) -> Waveform:
+        def decode() -> Waveform:
+            return self._pcm.decode(event.pcm)
+
+        return await asyncio.to_thread(decode) if len(event.audio) > LARGE_BYTES else decode()
 
     def _update(self, config: wire.Session) -> None:
         model = config.audio.input.transcription.model

@@ -25,7 +25,7 @@ from medasr_service.evaluation.results import Result, Results
 from medasr_service.evaluation.samples import Sample
 from medasr_service.evaluation.transcripts import transcripts
 from medasr_service.settings import Settings
-from medasr_service.transcriber import Decoding, Options
+from medasr_service.transcriber import Decoding, Options, Transcriber
 from medasr_service.version import VERSION
 
 if TYPE_CHECKING:
@@ -81,8 +81,9 @@ def run(options: argparse.Namespace, config: Settings) -> int:
     found = samples.read(options.source)
     terms = {"terms": scoring.finder_of(samples.terms(options.terms))} if options.terms else {}
     try:
+        transcriber, conditions = _prepare(options, config)  # what is wrong is said before a file is written
         with _results(options.output_dir, fresh=options.fresh) as results:
-            conditions, outcomes = _transcribe(found, options, config, results)
+            outcomes = _transcribe(found, options, config, transcriber, conditions, results)
             clips = [summary.clip(*outcome, {**scoring.CLASSES, **terms}) for outcome in outcomes]
         merged = {name: value for each in conditions.values() for name, value in each.items()}
         return _report(summary.evaluate(options.source.name, merged, clips), options.output_dir)
@@ -93,10 +94,8 @@ def run(options: argparse.Namespace, config: Settings) -> int:
         raise UsageError(f"{options.output_dir} cannot be written: {error.strerror or error}") from None
 
 
-def _transcribe(
-    found: Sequence[Sample], options: argparse.Namespace, config: Settings, results: Results
-) -> tuple[Conditions, Iterator[tuple[Sample, dict[str, Result]]]]:
-    """The conditions, and each recording with what came out, as it comes."""
+def _prepare(options: argparse.Namespace, config: Settings) -> tuple[Transcriber, Conditions]:
+    """The model, and the conditions of each decoding. Says where there is no language model to compare."""
     if "lm" in (options.decoding or ()):
         config = config.model_copy(update={"decoding": "lm"})  # so that it is fetched
     checked = checkpoint.resolve(config)
@@ -104,13 +103,26 @@ def _transcribe(
     decodings = tuple(dict.fromkeys(options.decoding or transcriber.decodings))
     if missing := set(decodings) - set(transcriber.decodings):
         raise UsageError(f"there is no language model for --decoding {missing.pop()}")
-    conditions = {
+    if not options.decoding and "lm" not in decodings:
+        print("medasr: there is no language model: greedy decoding alone", file=sys.stderr)
+    return transcriber, {
         decoding: _conditions(checked, config, decoding, options.formatting) for decoding in decodings
     }
+
+
+def _transcribe(
+    found: Sequence[Sample],
+    options: argparse.Namespace,
+    config: Settings,
+    transcriber: Transcriber,
+    conditions: Conditions,
+    results: Results,
+) -> Iterator[tuple[Sample, dict[str, Result]]]:
+    """Each recording with what came out, as it comes."""
     shown = not options.no_progress and sys.stderr.isatty()
     bar = tqdm(found, desc="evaluate", bar_format=BAR, disable=not shown, leave=False)
     chosen = replace(Options.defaults(config), formatting=options.formatting)
-    return conditions, transcripts(bar, transcriber, chosen, conditions, results)
+    return transcripts(bar, transcriber, chosen, conditions, results)
 
 
 def _report(evaluation: "Evaluation", folder: Path | None) -> int:
@@ -165,4 +177,5 @@ def _conditions(
     if terms := keywords.configured(config):
         conditions["keywords"] = f"{len(terms)} {sha256_of(json.dumps(terms).encode()).hexdigest()[:12]}"
         conditions["keyword_score"] = config.keyword_score
+        conditions["sure_posterior"] = config.sure_posterior  # what is surely heard makes no room for them
     return conditions

@@ -20,7 +20,7 @@ from medasr_service import annotated, checkpoint, formats, keywords, output
 from medasr_service.checkpoint import DEMO_NOTICE
 from medasr_service.cli import model
 from medasr_service.cli.status import EXIT_OK, EXIT_SOME_FAILED
-from medasr_service.errors import MedASRError, UsageError
+from medasr_service.errors import InvalidRequest, MedASRError, UsageError
 from medasr_service.settings import Settings
 from medasr_service.transcriber import Options, Transcriber
 from medasr_service.transcript import Segment, Transcript
@@ -62,13 +62,20 @@ def run(options: argparse.Namespace, config: Settings) -> int:
         raise UsageError("--stream prints text as it comes: neither another format nor a file")
     files = expand(options.files)
     outputs = _outputs(files, options.output_dir, SUFFIXES[options.format]) if options.output_dir else {}
-    transcriber = model.load(config)
+    if options.decoding == "lm":
+        config = config.model_copy(update={"decoding": "lm"})  # so that it is fetched
+    try:
+        chosen = _chosen(options, config)
+        transcriber = model.load(config)
+        transcriber.check(chosen)
+    except InvalidRequest as error:
+        raise UsageError(error.message) from None
     failures = 0
     for name in files:
         if options.stream and len(files) > 1:
             print(f"{name}:")
         try:
-            transcript = _transcribe(name, transcriber, options, config)
+            transcript = _transcribe(name, transcriber, chosen, options)
             if options.stream:
                 print(flush=True)
                 continue
@@ -91,16 +98,20 @@ def expand(patterns: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(files))
 
 
-def _transcribe(
-    name: str, transcriber: Transcriber, options: argparse.Namespace, config: Settings
-) -> Transcript:
+def _chosen(options: argparse.Namespace, config: Settings) -> Options:
+    """The settings with what the command line says. Raises InvalidRequest beyond the limits of keywords."""
     defaults = Options.defaults(config)
-    chosen = replace(
+    return replace(
         defaults,
         formatting=options.formatting or defaults.formatting,
         decoding=options.decoding or defaults.decoding,
         keywords=keywords.clean([*options.keyword, *keywords.read(options.keywords_file)]),
     )
+
+
+def _transcribe(
+    name: str, transcriber: Transcriber, chosen: Options, options: argparse.Namespace
+) -> Transcript:
     with ExitStack() as stack:
         file = stack.enter_context(_open(name))
         if options.stream:

@@ -48,7 +48,7 @@ def terms(file: Path) -> list[str]:
 def _lines(manifest: Path) -> list[Sample]:
     samples = []
     missing = []
-    for number, line in enumerate(manifest.read_text(encoding="utf-8-sig").splitlines(), 1):
+    for number, line in enumerate(manifest.read_text(encoding="utf-8-sig").split("\n"), 1):
         if not line.strip():
             continue
         entry = _entry(line, f"{manifest}, line {number}")
