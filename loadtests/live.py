@@ -280,9 +280,11 @@ def main() -> None:
     )
     parser.add_argument("--streams", type=int, nargs="+", default=STREAMS)
     parser.add_argument("--seconds", type=float, default=25.0)
+    parser.add_argument("--precision", default="fp32")
     options = parser.parse_args()
     cost = None if options.cost == "none" else random_checkpoint.make(Path(options.cost))
-    result = measure(Settings(), cost=cost, streams=options.streams, seconds=options.seconds)
+    settings = Settings.model_validate({"precision": options.precision})
+    result = measure(settings, cost=cost, streams=options.streams, seconds=options.seconds)
     print(json.dumps(result, indent=2))
 
 

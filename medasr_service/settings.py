@@ -86,6 +86,7 @@ class Settings(BaseSettings):
     verify_max_critical: int = Field(0, ge=0)
     live_step_s: float = Field(0.4, ge=0.1, le=2)
     live_context_s: float = Field(0.6, ge=0.2, le=2)
+    live_left_context_s: float = Field(3.0, ge=1, le=4)
     live_window_s: float = Field(8.0, ge=4, le=9)
     live_buffer_s: float = Field(30.0, ge=1)
     live_message_mb: float = Field(15.0, gt=0, le=16)

@@ -23,6 +23,8 @@ PAUSE_S = 0.1  # between two decodes at the least
 TAIL_S = 0.3  # behind the last sound, a decode is due
 UNHEARD_S = 1.5  # of speech from which the model may yet make a word
 IDLE_AFTER_S, IDLE_CONTEXT_S = 2.0, 1.0  # so long after the last word, so much is kept
+LEAST_KEPT = 0.5  # of the left context, where a decode takes twice the step, or longer
+TINY_S = 1e-9
 EDGE_FRAMES = 2  # at the end of the audio the model hears things
 
 Posteriors: TypeAlias = NDArray[np.float32]
@@ -133,12 +135,12 @@ class Hearing:
         self.agreement.skip(self.window.end / self.geometry.frame_samples)
 
     def slide(self, *, idle: bool) -> None:
-        """Keeps the context of what is still to be heard: a few seconds of speech, or one of silence."""
-        limit_s, frame_s = self._settings.live_window_s, self.geometry.frame_s
+        """Keeps the context of what is still to be heard: of silence less, and on a busy machine less."""
         idle = idle and self.now_s - self.last_word_s > IDLE_AFTER_S
-        if idle or len(self.window.audio) > limit_s * self.geometry.sample_rate:
-            keep_s = IDLE_CONTEXT_S if idle else limit_s / 2
-            self.window.slide(int(self.agreement.boundary - keep_s / frame_s))
+        keep_s = self._settings.live_left_context_s
+        keep_s *= float(np.clip(self._settings.live_step_s / max(self._infer_s, TINY_S), LEAST_KEPT, 1))
+        keep_s = min(IDLE_CONTEXT_S, keep_s) if idle else keep_s
+        self.window.slide(int(self.agreement.boundary - keep_s / self.geometry.frame_s))
 
 
 def _frames(word: Word) -> tuple[int, int]:
