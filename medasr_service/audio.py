@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import BinaryIO, TypeAlias, cast
 
-import av
 import numpy as np
 import soundfile
 import soxr
@@ -218,6 +217,8 @@ def _decode_ffmpeg(
     file: BinaryIO, container: str, check: Callable[[int, int, float], None], *, announced: bool
 ) -> Iterator[tuple[Block, int]]:
     """``announced``: the container knows its length; without, FFmpeg would guess."""
+    import av  # only here: 15 MB of libraries that WAV, FLAC and OGG do without
+
     try:
         with av.open(file, mode="r", format=container, metadata_errors="ignore") as source:
             if not source.streams.audio:
