@@ -601,7 +601,7 @@ async def test_a_socket_that_never_reads_or_sends_too_much_disturbs_no_other(ser
         flooding = asyncio.create_task(_flood(deaf))
         with suppress(ConnectionClosed):
             await loud.send(json.dumps(append(bytes(20 << 20))))
-        await loud.wait_closed()
+        await asyncio.wait_for(loud.wait_closed(), PATIENCE_S)
         assert loud.close_code == 1009
         await other.send(json.dumps(MANUAL))
         await other.send(json.dumps(append(pcm(CLIPS[0].waveform))))
