@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")  # before bentoml: nothing leaves the machine
-# Of the processes to come, where glibc is: what they free goes back, and is not kept by each of their threads.
+# Of the processes to come, where glibc is: what they free goes back, and is not kept by each thread.
 os.environ.setdefault("MALLOC_ARENA_MAX", "2")
 os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(1 << 20))
 os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(1 << 24))
