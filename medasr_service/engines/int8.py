@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 TINY = 1e-9  # a frame of zeros
+DOMAIN = "com.microsoft"  # of ONNX Runtime's own operators
 LARGEST = 255  # of a rounded activation
 PAIR = (1 << 15) - 1  # where a CPU without VNNI stops: it adds two products in 16 bits
 WEIGHT = PAIR // (2 * LARGEST)  # the largest of a rounded weight, 64: no pair of products is beyond
@@ -50,7 +51,7 @@ class Int8Linear(nn.Module):
             "QuantizeLinear", (scaled, self.one, self.zero), dtype=torch.uint8, shape=scaled.shape, version=20
         )
         product = torch.onnx.ops.symbolic(
-            "com.microsoft::MatMulIntegerToFloat",
+            f"{DOMAIN}::MatMulIntegerToFloat",
             (rounded, self.weight, self.one, self.scale, self.zero),
             dtype=torch.float32,
             shape=(*scaled.shape[:-1], self.weight.shape[1]),

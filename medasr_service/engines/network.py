@@ -15,9 +15,8 @@ import torch
 from torch import Tensor, nn
 from transformers.activations import SiLUActivation
 
-from medasr_service.engines.int8 import Int8Linear
+from medasr_service.engines.int8 import DOMAIN, Int8Linear
 
-DOMAIN = "com.microsoft"  # of ONNX Runtime's own operators
 SILU_LEAST = -0.27846455  # the least value of x * sigmoid(x)
 
 Product: TypeAlias = Callable[[nn.Linear, float], nn.Module]

@@ -23,8 +23,7 @@ PAUSE_S = 0.1  # between two decodes at the least
 TAIL_S = 0.3  # behind the last sound, a decode is due
 UNHEARD_S = 1.5  # of speech from which the model may yet make a word
 IDLE_AFTER_S, IDLE_CONTEXT_S = 2.0, 1.0  # so long after the last word, so much is kept
-LEAST_KEPT = 0.5  # of the left context, where a decode takes twice the step, or longer
-TINY_S = 1e-9
+MOST_SHED = 2.0  # the left context is divided by, where a decode takes so many steps, or more
 EDGE_FRAMES = 2  # at the end of the audio the model hears things
 
 Posteriors: TypeAlias = NDArray[np.float32]
@@ -137,8 +136,8 @@ class Hearing:
     def slide(self, *, idle: bool) -> None:
         """Keeps the context of what is still to be heard: of silence less, and on a busy machine less."""
         idle = idle and self.now_s - self.last_word_s > IDLE_AFTER_S
-        keep_s = self._settings.live_left_context_s
-        keep_s *= float(np.clip(self._settings.live_step_s / max(self._infer_s, TINY_S), LEAST_KEPT, 1))
+        steps = min(max(1.0, self._infer_s / self._settings.live_step_s), MOST_SHED)
+        keep_s = self._settings.live_left_context_s / steps
         keep_s = min(IDLE_CONTEXT_S, keep_s) if idle else keep_s
         self.window.slide(int(self.agreement.boundary - keep_s / self.geometry.frame_s))
 
