@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")  # before bentoml: nothing leaves the machine
 # Of the processes to come, where glibc is: what they free goes back, and is not kept by each thread.
-os.environ.setdefault("MALLOC_ARENA_MAX", "2")
-os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(1 << 20))
-os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(1 << 24))
+os.environ.setdefault("MALLOC_ARENA_MAX", "1")
+os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(1 << 18))
+os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(1 << 20))
 
 import medasr_service  # noqa: F401 (before numpy: sets how many threads that has)
 
@@ -29,6 +29,7 @@ import bentoml
 import numpy as np
 from aiohttp import ClientError
 from bentoml import IODescriptor
+from bentoml._internal.server.http import traffic
 from bentoml.exceptions import BentoMLException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -47,8 +48,9 @@ T = TypeVar("T")
 SETTINGS = settings.load()
 PORT = SETTINGS.port or PORTS["medasr"]
 NEVER_S = 1_000_000_000
-# BentoML's dispatcher trains its estimate of a batch's duration on the first eleven calls, one by one.
-WARM_UP_CALLS = 12
+# BentoML's dispatcher runs its first eleven calls one by one, to learn how long a batch takes. Of no sound,
+# they cost nothing; what a batch takes it goes on learning.
+TRAINING_CALLS = 11
 
 log = logging.getLogger("bentoml.medasr")
 
@@ -62,6 +64,16 @@ def application() -> "FastAPI":
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
     await application()(scope, receive, send)
+
+
+def time_limit(app: ASGIApp, timeout: float) -> ASGIApp:
+    from medasr_service.api.time_limit import TimeLimit
+
+    return TimeLimit(app, timeout)
+
+
+# BentoML's own keeps a timer of each request, and with it all of its context, until it would be due.
+traffic.TimeoutMiddleware = time_limit  # type: ignore[misc, assignment]
 
 
 def route_labels(app: ASGIApp) -> ASGIApp:
@@ -114,7 +126,8 @@ class MedASRModel:
         max_latency_ms=SETTINGS.request_timeout_s * 1000,
     )
     def infer(self, waveforms: list[np.ndarray]) -> list[np.ndarray]:
-        return list(self._engine.infer(waveforms))
+        heard = iter(self._engine.infer([each for each in waveforms if len(each)]))
+        return [next(heard) if len(each) else each for each in waveforms]
 
     @bentoml.api
     def engine(self, caller_pid: int) -> str:
@@ -209,8 +222,9 @@ class MedASR:
         silence = np.zeros(self._served.checkpoint.geometry.receptive_samples, np.float32)
         while not await self._model_is_ready():
             await asyncio.sleep(0.1)
-        for _ in range(WARM_UP_CALLS):
-            await self._infer([silence])
+        await self._infer([silence])
+        for _ in range(TRAINING_CALLS):
+            await self._infer([silence[:0]])
         self._served.engine = await self.model.to_async.engine(caller_pid=os.getpid())
         log.info("ready: %s, %s", self._served.checkpoint.id, self._served.engine)
 

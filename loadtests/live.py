@@ -2,12 +2,17 @@
 
     python -m loadtests.live                                    # full-size cost, the demo model's words
     python -m loadtests.live --cost none                        # the demo model alone
+    python -m loadtests.live --simulate --seconds 120
 
 The full-size network with random weights costs what google/medasr costs, and hears nothing. So each batch is
 run twice: by the full-size network, whose posteriors are thrown away, and by the demo model, whose posteriors
 are used. The demo model is small (it adds a few per cent), and what is measured is the text of real words at
 the full cost. Sessions share one model, as in the service: what waits while a batch runs makes the next
 batch. The hop between BentoML's processes (15 to 20 ms) and the WebSocket are not in it.
+
+With ``--simulate`` time is virtual: how long a batch takes is measured beforehand, and waited for on a clock
+that jumps. It says soon, and whatever else the machine does, what a change of the sessions' pace is worth;
+the figures that count are those without it.
 
 Times of words are those that the file's transcript has, from the sound. Microphones are played in real time,
 in pieces of 40 ms, each stream starting a little later than the one before.
@@ -24,13 +29,13 @@ from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import jiwer
 import numpy as np
 import soundfile
 
-from loadtests import random_checkpoint
+from loadtests import random_checkpoint, virtual_time
 from medasr_service import checkpoint, engines
 from medasr_service.checkpoint import DEMO_FOLDER
 from medasr_service.ctc import Vocabulary
@@ -47,14 +52,48 @@ STREAMS = (1, 2, 4, 6, 8)
 HELD_S = 2.0  # p95 of a stream that is held
 PAUSE_S = 1.2  # between the clips of a stream
 Json = dict[str, Any]
+Forward: TypeAlias = Callable[[Sequence[Waveform]], list[Emission]]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds that a batch takes: so much for each group that the engine makes of it, and for its sound."""
+
+    per_group: float
+    per_second: float
+
+    @classmethod
+    def measured(cls, forward: Forward) -> "Cost":
+        rng = np.random.default_rng(0)
+        shapes = ((1, 2), (1, 4), (1, 8), (4, 3), (6, 4))
+        noise = rng.normal(0, 0.1, 8 * RATE).astype(np.float32)
+        taken = []
+        for count, seconds in shapes:
+            times = []
+            for _ in range(5):
+                began = time.perf_counter()
+                forward([noise[: seconds * RATE]] * count)
+                times.append(time.perf_counter() - began)
+            taken.append(float(np.median(times)))
+        sound = [[1, count * seconds] for count, seconds in shapes]
+        per_group, per_second = np.linalg.lstsq(np.array(sound), np.array(taken), rcond=None)[0]
+        return cls(max(0.0, float(per_group)), float(per_second))
+
+    def of(self, waveforms: Sequence[Waveform]) -> float:
+        lengths = [len(waveform) for waveform in waveforms]
+        groups = list(engines.groups(lengths))
+        sound = sum(len(group) * max(lengths[i] for i in group) for group in groups)
+        return self.per_group * len(groups) + self.per_second * sound / RATE
 
 
 class Batches:
     """The model service in small: one batch at a time, of whatever waits."""
 
-    def __init__(self, *forwards: Callable[[Sequence[Waveform]], list[Emission]], most: int = 16) -> None:
+    def __init__(self, *forwards: Forward, most: int = 16, cost: "Cost | None" = None) -> None:
         self._forwards = forwards
         self._most = most
+        self._cost = cost
+        self.busy_s = 0.0
         self._waiting: list[tuple[Waveform, asyncio.Future[Emission]]] = []
         self._wake = asyncio.Event()
         self._pool = ThreadPoolExecutor(1)
@@ -74,8 +113,17 @@ class Batches:
             if not batch:
                 self._wake.clear()
                 continue
-            work = partial(self._forward, [waveform for waveform, _ in batch])
-            emissions = await asyncio.get_running_loop().run_in_executor(self._pool, work)
+            waveforms = [waveform for waveform, _ in batch]
+            if self._cost:
+                emissions = self._forward(waveforms)
+                seconds = self._cost.of(waveforms)
+                self.busy_s += seconds
+                await asyncio.sleep(seconds)
+            else:
+                work = partial(self._forward, waveforms)
+                began = time.monotonic()
+                emissions = await asyncio.get_running_loop().run_in_executor(self._pool, work)
+                self.busy_s += time.monotonic() - began
             for (_, future), emission in zip(batch, emissions, strict=True):
                 if not future.done():
                     future.set_result(emission)
@@ -138,18 +186,19 @@ async def as_fast_as_heard(session: Session, waveform: Waveform) -> Heard:
 async def as_spoken(session: Session, waveform: Waveform, *, delay_s: float = 0.0) -> Heard:
     """The audio in real time."""
     heard = Heard()
+    clock = asyncio.get_running_loop().time
     await asyncio.sleep(delay_s)
-    start = time.monotonic()
+    start = clock()
 
     async def feed() -> None:
         for at in range(0, len(waveform), PIECE):
-            await asyncio.sleep(start + (at + PIECE) / RATE - time.monotonic())
+            await asyncio.sleep(start + (at + PIECE) / RATE - clock())
             session.append(waveform[at : at + PIECE])
         session.close()
 
     feeding = asyncio.create_task(feed())
     async for event in session.events():
-        heard.take(time.monotonic() - start, event)
+        heard.take(clock() - start, event)
     await feeding
     return heard
 
@@ -171,19 +220,31 @@ def delays(heard: Heard, words: Sequence[Word]) -> tuple[list[float], list[float
 
 
 class Bench:
-    def __init__(self, settings: Settings, cost: Path | None) -> None:
+    """``cost`` is the checkpoint that is run for its cost; simulated, it is run beforehand only."""
+
+    def __init__(self, settings: Settings, cost: Path | None, *, simulate: bool = False) -> None:
         self._settings = settings
         self._found = checkpoint.resolve(settings)
         self._vocabulary = Vocabulary.load(self._found.folder)
         self._demo = engines.load(self._found, settings)
-        self._forwards: list[Callable[[Sequence[Waveform]], list[Emission]]] = [self._demo.infer]
+        self._forwards: list[Forward] = [self._demo.infer]
         if cost:
             full = checkpoint.resolve(settings.model_copy(update={"model": str(cost)}))
             self._forwards.insert(0, engines.load(full, settings).infer)
+        self.cost = Cost.measured(self._forwards[0]) if simulate else None
+        self.run = virtual_time.run if simulate else asyncio.run
 
     def _session(self, infer: Infer, turns: TurnDetection | None) -> Session:
-        geometry = self._found.geometry
-        return Session(infer, self._vocabulary, geometry, self._settings, raw=True, turn_detection=turns)
+        clock = asyncio.get_running_loop().time
+        return Session(
+            infer,
+            self._vocabulary,
+            self._found.geometry,
+            self._settings,
+            raw=True,
+            turn_detection=turns,
+            clock=clock,
+        )
 
     async def _file(self, waveform: Waveform) -> Transcript:
         import io
@@ -214,32 +275,37 @@ class Bench:
             }
         return result
 
-    async def streams(self, count: int, seconds: float) -> Json:
-        """So many at once, each a recording of its own."""
-        waveforms = [joined(np.random.default_rng(i), seconds) for i in range(count)]
-        truths = [(await self._file(waveform)).words for waveform in waveforms]
-        batches = Batches(*self._forwards)
+    async def files(self, waveforms: Sequence[Waveform]) -> list[Transcript]:
+        return [await self._file(waveform) for waveform in waveforms]
+
+    async def streams(self, waveforms: Sequence[Waveform], files: Sequence[Transcript]) -> Json:
+        """All of them at once; ``files`` are their transcripts."""
+        batches = Batches(*self._forwards[-1:], cost=self.cost) if self.cost else Batches(*self._forwards)
         running = asyncio.create_task(batches.run())
-        used, started = _cpu_s(), time.monotonic()
+        clock = asyncio.get_running_loop().time
+        used, started = _cpu_s(), clock()
         heard = await asyncio.gather(
             *(
                 as_spoken(self._session(batches.infer, TurnDetection()), waveform, delay_s=0.13 * i)
                 for i, waveform in enumerate(waveforms)
             )
         )
-        used, lasted = _cpu_s() - used, time.monotonic() - started
+        used, lasted = _cpu_s() - used, clock() - started
         running.cancel()
-        found = [delays(each, truth) for each, truth in zip(heard, truths, strict=True)]
+        found = [delays(each, file.words) for each, file in zip(heard, files, strict=True)]
         of_words = np.concatenate([words for words, _ in found])
         of_turns = np.concatenate([turns for _, turns in found])
+        output = jiwer.process_words([file.raw_text for file in files], [each.text for each in heard])
         return {
-            "streams": count,
+            "streams": len(waveforms),
             "words": len(of_words),
             "delta_p50_s": _percentile(of_words, 50),
             "delta_p95_s": _percentile(of_words, 95),
             "completed_p50_s": _percentile(of_turns, 50),
             "completed_p95_s": _percentile(of_turns, 95),
-            "cpus_used": round(used / lasted, 2),
+            "wer_percent": round(100 * output.wer, 2),
+            "model_busy": round(batches.busy_s / lasted, 2),
+            **({} if self.cost else {"cpus_used": round(used / lasted, 2)}),
         }
 
 
@@ -253,22 +319,30 @@ def _cpu_s() -> float:
 
 
 def measure(
-    settings: Settings, *, cost: Path | None, streams: Sequence[int] = STREAMS, seconds: float = 25.0
+    settings: Settings,
+    *,
+    cost: Path | None,
+    streams: Sequence[int] = STREAMS,
+    seconds: float = 25.0,
+    simulate: bool = False,
 ) -> Json:
     """All figures; ``cost`` is the checkpoint that is run for its cost. Takes ``seconds`` for each number."""
-
-    async def run() -> Json:
-        bench = Bench(settings, cost)
-        accuracy = await bench.accuracy()
-        loads = []
-        for count in streams:
-            loads.append(await bench.streams(count, seconds))
-            if loads[-1]["delta_p95_s"] > HELD_S:
-                break
-        held = [load["streams"] for load in loads if load["delta_p95_s"] <= HELD_S]
-        return {"accuracy": accuracy, "loads": loads, "streams_held": max(held, default=0)}
-
-    return asyncio.run(run())
+    bench = Bench(settings, cost, simulate=simulate)
+    accuracy = asyncio.run(bench.accuracy())
+    loads: list[Json] = []
+    for count in streams:
+        waveforms = [joined(np.random.default_rng(i), seconds) for i in range(count)]
+        files = asyncio.run(bench.files(waveforms))
+        loads.append(bench.run(bench.streams(waveforms, files)))
+        if loads[-1]["delta_p95_s"] > HELD_S:
+            break
+    held = [load["streams"] for load in loads if load["delta_p95_s"] <= HELD_S]
+    return {
+        **({"batch": vars(bench.cost)} if bench.cost else {}),
+        "accuracy": accuracy,
+        "loads": loads,
+        "streams_held": max(held, default=0),
+    }
 
 
 def main() -> None:
@@ -281,10 +355,13 @@ def main() -> None:
     parser.add_argument("--streams", type=int, nargs="+", default=STREAMS)
     parser.add_argument("--seconds", type=float, default=25.0)
     parser.add_argument("--precision", default="fp32")
+    parser.add_argument("--simulate", action="store_true", help="in virtual time")
     options = parser.parse_args()
     cost = None if options.cost == "none" else random_checkpoint.make(Path(options.cost))
     settings = Settings.model_validate({"precision": options.precision})
-    result = measure(settings, cost=cost, streams=options.streams, seconds=options.seconds)
+    result = measure(
+        settings, cost=cost, streams=options.streams, seconds=options.seconds, simulate=options.simulate
+    )
     print(json.dumps(result, indent=2))
 
 

@@ -16,6 +16,7 @@ MedASRError                   500
 ├── NotReady                  503  the model has not run yet, or cannot be reached
 │   ├── NoRoom                503  the disk that keeps uploads is full
 │   └── Draining              503  the service leaves, and finishes only what it has begun
+├── TimedOut                  504  no answer within ``request_timeout_s``
 ├── ModelUnavailable          500  the checkpoint cannot be had or read: the service does not start
 └── UsageError                     a command cannot start with what it was given; never over HTTP
 
@@ -131,6 +132,11 @@ class Draining(NotReady):
 
     def __init__(self) -> None:
         super().__init__("The service is being stopped and takes no new work. Try again.")
+
+
+class TimedOut(MedASRError):
+    status = 504
+    code = "timeout"
 
 
 class ModelUnavailable(MedASRError):

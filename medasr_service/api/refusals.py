@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from fastapi.responses import JSONResponse
+from starlette.responses import JSONResponse
 
 from medasr_service.errors import MedASRError
 
