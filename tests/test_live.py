@@ -80,6 +80,44 @@ def test_what_was_given_out_is_not_given_out_again_a_few_frames_later() -> None:
     assert agreement.push(later, 60) == agreement.push(later, 60) == []
 
 
+def test_the_last_word_said_is_not_said_again_when_it_is_heard_later() -> None:
+    agreement = Agreement(5)
+    agreement.push([word("no", 10, frames=1), word("history", 20)], 40)
+    assert texts(agreement.push([word("no", 10, frames=1), word("history", 20)], 40)) == ["no", "history"]
+    agreement = Agreement(5)
+    agreement.push([word("no", 10)], 22)
+    assert texts(agreement.push([word("no", 10)], 22)) == ["no"]
+    assert agreement.fresh([word("No", 13, frames=8)]) == []
+    assert texts(agreement.fresh([word("no", 16)])) == ["no"]  # said twice
+
+
+def test_a_word_waits_for_twice_the_context_while_the_sound_goes_on_and_nothing_is_heard_of_it() -> None:
+    agreement = Agreement(10)
+    agreement.push([word("89", 10)], 24, sound_frame=24)
+    assert agreement.push([word("89", 10)], 24, sound_frame=24) == []
+    assert texts(agreement.push([word("89-year-old", 10, frames=20), word("man", 34)], 50)) == ["89-year-old"]
+    agreement = Agreement(10)
+    agreement.push([word("hip", 10)], 24, sound_frame=13)
+    assert texts(agreement.push([word("hip", 10)], 24, sound_frame=13)) == ["hip"]
+
+
+@pytest.mark.parametrize(
+    ("before", "sure", "end", "given"),
+    [
+        (11, 0.99, 32, ["lungs"]),
+        (11, 0.99, 31, []),  # too little behind it
+        (11, 0.5, 32, []),
+        (12, 0.99, 32, []),  # the last decode could have heard it, and did not
+    ],
+)
+def test_where_decodes_are_slow_a_sure_word_with_twice_the_context_needs_no_second_one(
+    before: int, sure: float, end: int, given: list[str]
+) -> None:
+    agreement = Agreement(10)
+    agreement.push([], before)
+    assert texts(agreement.push([word("lungs", 10, sure=sure), word("are", 28)], end)) == given
+
+
 def test_a_word_is_forced_out_before_it_leaves_the_window() -> None:
     agreement = Agreement(5)
     assert texts(agreement.push([word("lungs", 10), word("are", 200)], 240, forced_frame=40)) == ["lungs"]
@@ -180,6 +218,17 @@ async def test_deltas_join_to_the_transcripts_and_those_to_the_text(
         assert "".join(deltas) == event.text
     assert "".join(event.text for event in completed) == "\n\n".join([TEXT] * 6)
     assert len(completed) == (6 if turns else 1)
+
+
+@pytest.mark.parametrize("turns", [None, TurnDetection()])
+async def test_a_first_word_that_is_first_heard_too_late_is_not_lost(turns: TurnDetection | None) -> None:
+    class Hasty(Model):
+        async def infer(self, waveforms: list[Waveform]) -> list[Emission]:
+            [emission] = await super().infer(waveforms)
+            return [emission if len(emission) > 40 else np.concatenate((emission[:6], emission[:-6]))]
+
+    events = await run(make(Hasty(), turns=turns), np.concatenate((silence(0.3), SPEECH, silence(2))))
+    assert "".join(event.text for event in events if isinstance(event, Completed)) == TEXT
 
 
 async def test_text_comes_while_one_speaks() -> None:

@@ -1,8 +1,9 @@
 """Which words of a growing recording are sure to stay (local agreement; Liu et al., 2020).
 
 A word is given out once two successive decodes agree on it, it ends a while before the end of the audio, so
-that the model has heard what follows it, and something follows: another word, or a pause. It is never taken
-back: what lies before the boundary, in the gap behind the last word given out, is not looked at again.
+that the model has heard what follows it, and something follows: another word, or a pause. Where decodes come
+slowly, a sure word with twice that behind it needs no second one. It is never taken back: what lies before
+the boundary, in the gap behind the last word given out, is not looked at again.
 """
 
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 from medasr_service.transcript import Word
 
 SHIFT_FRAMES = 4  # two decodes hear the same word a few frames apart
+REPEAT_FRAMES = 2  # behind a word, the same one cannot yet have been said again
 PAUSE_FRAMES = 8  # so much blank behind the last word, and it is complete
 SURE = 0.9  # probability of a word; below, it waits for twice the context
 
@@ -21,33 +23,51 @@ class Agreement:
         self.boundary = 0.0  # frame; what comes before is given out
         self._context = context_frames
         self._before: list[Word] = []
+        self._last: Word | None = None  # that was given out
+        self._heard = float("inf")  # frame up to which the last decode heard; before the first, none is slow
 
     def fresh(self, words: Sequence[Word]) -> list[Word]:
-        """The words that are not given out yet: those whose middle lies behind the boundary."""
-        return [word for word in words if (_start(word) + _end(word)) / 2 >= self.boundary]
+        """The words that are not given out yet: those whose middle lies behind the boundary, without the last
+        one given out, should it be heard a little later now.
+        """
+        fresh = [word for word in words if (_start(word) + _end(word)) / 2 >= self.boundary]
+        return fresh[1:] if fresh and self._is_last(fresh[0]) else fresh
 
-    def push(self, words: Sequence[Word], end_frame: int, *, forced_frame: int = 0) -> list[Word]:
-        """The words that are sure now, given a decode that heard up to ``end_frame``.
+    def push(
+        self, words: Sequence[Word], end_frame: int, *, sound_frame: int = 0, forced_frame: int = 0
+    ) -> list[Word]:
+        """The words that are sure now, given a decode of what came up to ``end_frame``; after ``sound_frame``
+        it is quiet.
 
         Words that end before ``forced_frame`` are given out whether two decodes agree or not.
         """
         fresh = self.fresh(words)
         count = 0
         for i, word in enumerate(fresh):
-            following = _start(fresh[i + 1]) if i + 1 < len(fresh) else None
-            if not (_end(word) <= forced_frame or self._is_sure(word, following, end_frame)):
+            context = self._context if word.probability >= SURE else 2 * self._context
+            if i + 1 == len(fresh):
+                goes_on = sound_frame > _end(word) + PAUSE_FRAMES  # what is heard next may belong to it
+                context = max(PAUSE_FRAMES, 2 * self._context if goes_on else context)
+            behind = end_frame - _end(word)
+            first_heard = (
+                _end(word) > self._heard and behind >= 2 * self._context and word.probability >= SURE
+            )
+            sure = behind >= context and (self._agrees(word) or first_heard)
+            if not (sure or _end(word) <= forced_frame):
                 break
             count += 1
-        self._before = fresh[count:]
+        self._before, self._heard = fresh[count:], end_frame
         if count:
-            self.boundary = _gap(fresh[count - 1], self._before)
+            self._last = fresh[count - 1]
+            self.boundary = _gap(self._last, self._before)
         return fresh[:count]
 
     def finish(self) -> list[Word]:
         """What the last decode heard beyond the boundary: nothing follows that could change it."""
         rest, self._before = self._before, []
         if rest:
-            self.boundary = _gap(rest[-1], [])
+            self._last = rest[-1]
+            self.boundary = _gap(self._last, [])
         return rest
 
     def skip(self, frame: float) -> None:
@@ -60,12 +80,15 @@ class Agreement:
         """What the last decode heard and is not sure of."""
         return self._before
 
-    def _is_sure(self, word: Word, following: int | None, end_frame: int) -> bool:
-        context = self._context if word.probability >= SURE else 2 * self._context
-        if _end(word) + context > end_frame:
-            return False
-        if following is None and end_frame - _end(word) < max(context, PAUSE_FRAMES):
-            return False
+    def _is_last(self, word: Word) -> bool:
+        last = self._last
+        return (
+            last is not None
+            and word.text.casefold() == last.text.casefold()
+            and _start(word) < _end(last) + REPEAT_FRAMES
+        )
+
+    def _agrees(self, word: Word) -> bool:
         return any(
             word.text == before.text and abs(_start(word) - _start(before)) <= SHIFT_FRAMES
             for before in self._before

@@ -1,7 +1,7 @@
 """What the model hears in the window, and when it is to hear it again."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -116,15 +116,15 @@ class Hearing:
         speech = 1 - np.exp(emission[:, sorted(self._vocabulary.silent)]).sum(axis=1)
         return Decode(ctc.words(tokens, self.geometry), window.start_frame, speech)
 
-    def push(self, decode: Decode) -> list[Word]:
-        """The words that are sure now; none is kept longer than the window."""
-        fresh = self.agreement.fresh(decode.words)
+    def push(self, decode: Decode, fresh: Sequence[Word]) -> list[Word]:
+        """Those of the words that are sure now; none is kept longer than the window."""
         if fresh:
             self.last_word_s = fresh[-1].end
         else:
             self.skip(decode)
         late = decode.end_frame - int(self._settings.live_window_s / self.geometry.frame_s)
-        return self.agreement.push(decode.words, decode.end_frame, forced_frame=late)
+        sound = round(self.window.last_loud_s / self.geometry.frame_s)
+        return self.agreement.push(fresh, decode.end_frame, sound_frame=sound, forced_frame=late)
 
     def skip(self, decode: Decode) -> None:
         """Nothing was heard: what is too old to make a word yet is done."""

@@ -211,15 +211,16 @@ class Session:
         return max(self.turn_detection.silence_s, dictation.MAX_MARKER_GAP_S if in_marker else 0.0)
 
     def _hear(self, decode: Decode) -> Iterator[Event]:
-        if self._turn is None:
+        fresh = self._hearing.agreement.fresh(decode.words)
+        if not (self._turn and self._turn.end_s):  # its first word may yet be heard otherwise
             threshold = self.turn_detection.threshold if self.turn_detection else 0.0
-            begins = decode.begins(self._hearing.agreement.fresh(decode.words), threshold)
-            if not begins:
+            fresh = decode.begins(fresh, threshold)
+        if self._turn is None:
+            if not fresh:
                 return self._hearing.skip(decode)
-            self._hearing.agreement.skip(begins[0].tokens[0].start_frame)
-            yield from self._start(begins[0])
+            yield from self._start(fresh[0])
         assert self._turn
-        words = self._hearing.push(decode)
+        words = self._hearing.push(decode, fresh)
         if not words and not self._hearing.agreement.waiting and self._turn.end_s:
             self._hearing.last_word_s = self._turn.end_s
         yield from self._give(words)
