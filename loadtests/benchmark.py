@@ -4,6 +4,7 @@
     python -m loadtests.benchmark --rounds 1 --only ten_minutes users
 
 The weights are random, of google/medasr's exact size: for speed and memory the text does not matter.
+After them ``live`` is measured, engine and sessions without HTTP (loadtests/live.py).
 Contenders take turns, so that a machine that slows down slows all of them; figures are medians, and what
 counts are the ratios. Writes build/benchmark/: results.json, table.md, benchmark.png.
 """
@@ -23,6 +24,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -161,6 +163,7 @@ WORKS: dict[str, tuple[str, Sequence[str], Callable[[], Callable[[Contender], No
     "beside_an_hour": ("5 s clip beside 60 min", SERVICES, lambda: beside_an_hour),
 }
 ONCE = {"one_hour", "beside_an_hour"}
+LIVE = "live"
 
 
 @contextlib.contextmanager
@@ -196,38 +199,59 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", nargs="+", choices=WORKS, default=list(WORKS))
+    parser.add_argument("--only", nargs="+", choices=[*WORKS, LIVE], default=[*WORKS, LIVE])
     arguments = parser.parse_args()
     REPORT.mkdir(parents=True, exist_ok=True)
     random_checkpoint.make(CHECKPOINT)
     for precision in SERVICES:
         export(precision)
+    works = [work for work in arguments.only if work in WORKS]
+    contenders = compare(works, arguments.rounds) if works else []
+    live = {precision: live_figures(precision) for precision in SERVICES} if LIVE in arguments.only else {}
+    write(contenders, live)
+
+
+def compare(works: Sequence[str], rounds: int) -> list[Contender]:
+    """All contenders, each having done the works."""
     with contextlib.ExitStack() as stack:
         contenders = [stack.enter_context(running(name)) for name in (PROTOTYPE, *SERVICES)]
         for contender in contenders:
             contender.send(flac(dictation(20, 0, np.random.default_rng(0))))
             contender.mib["idle"] = memory.of_tree(contender.pid)[0]
-        for work in arguments.only:
+        for work in works:
             _, names, make = WORKS[work]
             do = make()
-            for _ in range(1 if work in ONCE else arguments.rounds):
+            for _ in range(1 if work in ONCE else rounds):
                 for contender in contenders:
                     if contender.name in names:
                         with contender.measured(work):
                             do(contender)
-    write(contenders)
+    return contenders
 
 
-def write(contenders: Sequence[Contender]) -> None:
+def live_figures(precision: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", "loadtests.live", "--cost", str(CHECKPOINT), "--precision", precision]
+    output = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout
+    figures: dict[str, Any] = json.loads(output)
+    print(f"live, {precision}: {figures['streams_held']} streams held", flush=True)
+    return figures
+
+
+def write(contenders: Sequence[Contender], live: dict[str, Any]) -> None:
     results = {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {cpu_model()}",
         "contenders": {each.name: vars(each) for each in contenders},
+        "live": live,
     }
     (REPORT / "results.json").write_text(json.dumps(results, indent=2) + "\n")
-    text = table(contenders, results["machine"])
+    text = f"{results['machine']}\n\n"
+    if contenders:
+        text += table(contenders)
+        plot(contenders)
+    if live:
+        text += f"\n{live_table(live)}"
     (REPORT / "table.md").write_text(text)
     print(text)
-    plot(contenders)
 
 
 def cpu_model() -> str:
@@ -235,10 +259,10 @@ def cpu_model() -> str:
     return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "unknown")
 
 
-def table(contenders: Sequence[Contender], machine: object) -> str:
+def table(contenders: Sequence[Contender]) -> str:
     """Medians, with the spread, and the ratio to the prototype."""
     names = [each.name for each in contenders]
-    lines = [f"{machine}\n", f"| work | {' | '.join(names)} |", f"|---|{'---|' * len(names)}"]
+    lines = [f"| work | {' | '.join(names)} |", f"|---|{'---|' * len(names)}"]
     prototype = contenders[0]
     for work, (title, _, _) in WORKS.items():
         cells = []
@@ -264,6 +288,22 @@ def table(contenders: Sequence[Contender], machine: object) -> str:
     )
     lines.append("| memory when idle | " + " | ".join(f"{e.mib['idle']:.0f} MiB" for e in contenders) + " |")
     lines.append("| start to ready | " + " | ".join(f"{e.ready_s:.1f} s" for e in contenders) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def live_table(live: dict[str, Any]) -> str:
+    """Of each precision and number of streams, how late the text comes."""
+    lines = [
+        "| streams | delta p50 / p95 | completed p95 | WER against the file | model busy | CPUs |",
+        "|---|---|---|---|---|---|",
+    ]
+    for precision, figures in live.items():
+        lines += [
+            f"| {precision}, {load['streams']} | {load['delta_p50_s']:.2f} / {load['delta_p95_s']:.2f} s |"
+            f" {load['completed_p95_s']:.2f} s | {load['wer_percent']:.2f} % |"
+            f" {100 * load['model_busy']:.0f} % | {load['cpus_used']:.2f} |"
+            for load in figures["loads"]
+        ]
     return "\n".join(lines) + "\n"
 
 
