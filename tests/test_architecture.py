@@ -22,7 +22,7 @@ LAYERS: dict[str, int] = {
             ["segments", "checkpoint", "keywords", "pauses"],
             ["beam"],
             ["engines", "transcriber", "language_model"],
-            ["live"],
+            ["live", "admission"],
             ["api", "evaluation"],
             ["cli", "service"],
         ]

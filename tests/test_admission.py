@@ -1,0 +1,129 @@
+"""Which windows go to the model next."""
+
+import asyncio
+
+import numpy as np
+import pytest
+
+from medasr_service.admission import Admission
+from medasr_service.geometry import Emission, Waveform
+
+RATE = 16_000
+LIMIT = 30 * RATE
+
+
+class Model:
+    """Answers a call when it is told to; knows in which order calls came, by their length in s."""
+
+    def __init__(self) -> None:
+        self.came: list[float] = []
+        self.answers: list[asyncio.Future[None]] = []
+
+    async def infer(self, waveforms: list[Waveform]) -> list[Emission]:
+        self.came.append(sum(map(len, waveforms)) / RATE)
+        self.answers.append(asyncio.get_running_loop().create_future())
+        await self.answers[-1]
+        return waveforms
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def call(admission: Admission, seconds: float) -> asyncio.Task[list[Emission]]:
+    return asyncio.create_task(admission.infer([np.zeros(int(seconds * RATE), np.float32)]))
+
+
+async def settle() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_no_more_sound_than_the_limit_is_with_the_model() -> None:
+    model = Model()
+    admission = Admission(model.infer, LIMIT, RATE)
+    calls = [call(admission, 20) for _ in range(3)]
+    await settle()
+    for with_model in (1, 2, 3):
+        assert len(model.came) == with_model
+        model.answers[with_model - 1].set_result(None)
+        await settle()
+    assert all(each.done() for each in calls)
+
+
+async def test_a_call_longer_than_the_limit_goes_alone() -> None:
+    model = Model()
+    admission = Admission(model.infer, LIMIT, RATE)
+    calls = [call(admission, seconds) for seconds in (5, 40, 5)]
+    await settle()
+    assert model.came == [5, 5]
+    for answer in model.answers:
+        answer.set_result(None)
+    await settle()
+    assert model.came == [5, 5, 40]
+    model.answers[2].set_result(None)
+    await asyncio.gather(*calls)
+
+
+async def test_a_clip_does_not_wait_for_the_windows_that_came_before_it() -> None:
+    model = Model()
+    admission = Admission(model.infer, LIMIT, RATE)
+    calls = [call(admission, 20) for _ in range(4)]
+    await settle()
+    calls.append(call(admission, 5))
+    await settle()
+    assert model.came == [20, 5]
+    for each in calls:
+        each.cancel()
+
+
+async def test_a_long_window_does_not_wait_for_ever_behind_short_ones() -> None:
+    model, clock = Model(), Clock()
+    admission = Admission(model.infer, LIMIT, RATE, clock)
+    calls = [call(admission, 30)]
+    await settle()
+    calls.append(call(admission, 20))
+    await settle()
+    for _ in range(20):
+        clock.now += 1
+        calls.append(call(admission, 2))
+        await settle()
+    model.answers[0].set_result(None)
+    await settle()
+    assert model.came == [30, 2, 2, 2, 20, 2, 2]
+    for each in calls:
+        each.cancel()
+
+
+@pytest.mark.parametrize("which", ["waiting", "with the model"])
+async def test_who_leaves_gives_the_place_to_the_next(which: str) -> None:
+    model = Model()
+    admission = Admission(model.infer, LIMIT, RATE)
+    calls = [call(admission, 20) for _ in range(3)]
+    await settle()
+    gone = calls[1] if which == "waiting" else calls[0]
+    gone.cancel()
+    await settle()
+    if which == "waiting":
+        assert len(model.came) == 1
+        model.answers[0].set_result(None)
+        await settle()
+    assert len(model.came) == 2
+    for each in calls:
+        each.cancel()
+
+
+async def test_a_call_that_fails_gives_its_place_to_the_next() -> None:
+    model = Model()
+    admission = Admission(model.infer, LIMIT, RATE)
+    calls = [call(admission, 20), call(admission, 20)]
+    await settle()
+    model.answers[0].set_exception(RuntimeError("away"))
+    await settle()
+    assert len(model.came) == 2
+    with pytest.raises(RuntimeError, match="away"):
+        await calls[0]
+    calls[1].cancel()
