@@ -15,7 +15,6 @@ import json
 import os
 import platform
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -144,8 +143,7 @@ def sampled(target: Target, file: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(timeout=30)
+        stop(process)
 
 
 def run_locust(target: Target, arguments: argparse.Namespace) -> int:
