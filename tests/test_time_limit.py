@@ -53,6 +53,17 @@ def test_no_answer_in_time_is_504_in_openais_shape() -> None:
     assert cancelled
 
 
+def test_what_is_sent_in_the_course_of_the_cancellation_is_not_a_second_answer() -> None:
+    async def confesses(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await send(START)
+
+    start, _ = asyncio.run(ask(confesses, 0.01))
+    assert start["status"] == 504
+
+
 @pytest.mark.parametrize("kind", ["http", "websocket"])
 def test_an_answer_that_has_begun_is_not_cut_off(kind: str) -> None:
     async def slow(scope: Scope, receive: Receive, send: Send) -> None:

@@ -23,8 +23,9 @@ class TimeLimit:
             return await self._app(scope, receive, send)
 
         async def watched_send(message: Message) -> None:
-            if limit.when() is not None:
-                limit.reschedule(None)
+            if limit.expired():
+                return  # it is being cancelled, and 504 comes instead
+            limit.reschedule(None)
             await send(message)
 
         try:
