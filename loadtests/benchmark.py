@@ -1,12 +1,12 @@
 """The service against the prototype: one run, one machine, the same weights, through HTTP.
 
-    python -m loadtests.benchmark                    # about a quarter of an hour on two cores
+    python -m loadtests.benchmark                    # about half an hour on two cores
     python -m loadtests.benchmark --rounds 1 --only ten_minutes users
 
 The weights are random, of google/medasr's exact size: for speed and memory the text does not matter.
-After them ``live`` is measured, engine and sessions without HTTP (loadtests/live.py).
 Contenders take turns, so that a machine that slows down slows all of them; figures are medians, and what
-counts are the ratios. Writes build/benchmark/: results.json, table.md, benchmark.png.
+counts are the ratios. After them ``live`` is measured, without HTTP (loadtests/live.py).
+Writes build/benchmark/: results.json, table.md, benchmark.png.
 """
 
 import argparse

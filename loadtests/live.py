@@ -89,7 +89,7 @@ class Cost:
 class Batches:
     """The model service in small: one batch at a time, of whatever waits."""
 
-    def __init__(self, *forwards: Forward, most: int = 16, cost: "Cost | None" = None) -> None:
+    def __init__(self, *forwards: Forward, most: int = 16, cost: Cost | None = None) -> None:
         self._forwards = forwards
         self._most = most
         self._cost = cost
@@ -231,7 +231,9 @@ class Bench:
         if cost:
             full = checkpoint.resolve(settings.model_copy(update={"model": str(cost)}))
             self._forwards.insert(0, engines.load(full, settings).infer)
-        self.cost = Cost.measured(self._forwards[0]) if simulate else None
+        self.cost: Cost | None = None
+        if simulate:
+            self.cost, self._forwards = Cost.measured(self._forwards[0]), [self._demo.infer]
         self.run = virtual_time.run if simulate else asyncio.run
 
     def _session(self, infer: Infer, turns: TurnDetection | None) -> Session:
@@ -280,7 +282,7 @@ class Bench:
 
     async def streams(self, waveforms: Sequence[Waveform], files: Sequence[Transcript]) -> Json:
         """All of them at once; ``files`` are their transcripts."""
-        batches = Batches(*self._forwards[-1:], cost=self.cost) if self.cost else Batches(*self._forwards)
+        batches = Batches(*self._forwards, cost=self.cost)
         running = asyncio.create_task(batches.run())
         clock = asyncio.get_running_loop().time
         used, started = _cpu_s(), clock()
@@ -330,10 +332,13 @@ def measure(
     bench = Bench(settings, cost, simulate=simulate)
     accuracy = asyncio.run(bench.accuracy())
     loads: list[Json] = []
+    waveforms: list[Waveform] = []
+    files: list[Transcript] = []
     for count in streams:
-        waveforms = [joined(np.random.default_rng(i), seconds) for i in range(count)]
-        files = asyncio.run(bench.files(waveforms))
-        loads.append(bench.run(bench.streams(waveforms, files)))
+        more = [joined(np.random.default_rng(i), seconds) for i in range(len(waveforms), count)]
+        waveforms += more
+        files += asyncio.run(bench.files(more))
+        loads.append(bench.run(bench.streams(waveforms[:count], files[:count])))
         if loads[-1]["delta_p95_s"] > HELD_S:
             break
     held = [load["streams"] for load in loads if load["delta_p95_s"] <= HELD_S]

@@ -44,15 +44,7 @@ class Agreement:
         fresh = self.fresh(words)
         count = 0
         for i, word in enumerate(fresh):
-            context = self._context if word.probability >= SURE else 2 * self._context
-            if i + 1 == len(fresh):
-                goes_on = sound_frame > _end(word) + PAUSE_FRAMES  # what is heard next may belong to it
-                context = max(PAUSE_FRAMES, 2 * self._context if goes_on else context)
-            behind = end_frame - _end(word)
-            first_heard = (
-                _end(word) > self._heard and behind >= 2 * self._context and word.probability >= SURE
-            )
-            sure = behind >= context and (self._agrees(word) or first_heard)
+            sure = self._is_sure(word, end_frame, sound_frame, last=i + 1 == len(fresh))
             if not (sure or _end(word) <= forced_frame):
                 break
             count += 1
@@ -87,6 +79,17 @@ class Agreement:
             and word.text.casefold() == last.text.casefold()
             and _start(word) < _end(last) + REPEAT_FRAMES
         )
+
+    def _is_sure(self, word: Word, end_frame: int, sound_frame: int, *, last: bool) -> bool:
+        behind, likely, twice = end_frame - _end(word), word.probability >= SURE, 2 * self._context
+        context = self._context if likely else twice
+        if last:
+            goes_on = sound_frame > _end(word) + PAUSE_FRAMES  # what is heard next may belong to it
+            context = max(PAUSE_FRAMES, twice if goes_on else context)
+        if behind < context:
+            return False
+        could_not_be_heard = _end(word) > self._heard
+        return self._agrees(word) or (could_not_be_heard and likely and behind >= twice)
 
     def _agrees(self, word: Word) -> bool:
         return any(
