@@ -35,10 +35,12 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from config.models import PORTS
-from medasr_service import address, digests, settings, shutdown
-from medasr_service.checkpoint import DEMO_NOTICE, Checkpoint, resolve
+from medasr_service import settings
 from medasr_service.errors import MedASRError, ModelUnavailable, NotReady
-from medasr_service.geometry import Emission, Waveform
+from medasr_service.model import digests
+from medasr_service.model.checkpoint import DEMO_NOTICE, Checkpoint, resolve
+from medasr_service.model.geometry import Emission, Waveform
+from medasr_service.serving import address, shutdown
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -184,12 +186,12 @@ class MedASR:
             log.warning("%s: %s", found.id, DEMO_NOTICE)
 
     def __init__(self) -> None:
-        from medasr_service import language_model
-        from medasr_service.admission import Admission
         from medasr_service.api.served import Served
-        from medasr_service.confidence import Confidence
-        from medasr_service.ctc import Vocabulary
+        from medasr_service.decoding import language_model
+        from medasr_service.decoding.confidence import Confidence
+        from medasr_service.decoding.ctc import Vocabulary
         from medasr_service.engines import MAX_GROUP_SAMPLES
+        from medasr_service.serving.admission import Admission
         from medasr_service.transcriber import Transcriber
 
         found = resolve(SETTINGS)
@@ -243,9 +245,9 @@ class MedASR:
     @bentoml.api(input_spec=NativeInput)
     async def transcribe(self, audio: Any) -> dict[str, Any]:
         """The transcript of a recording, as verbose_json with words; errors in OpenAI's shape, here too."""
-        from medasr_service import formats
         from medasr_service.api import transcriptions
         from medasr_service.api.refusals import error_response
+        from medasr_service.text import formats
 
         try:
             state = application().state
@@ -260,10 +262,11 @@ def check() -> tuple[Checkpoint, str]:
 
     Raises ModelUnavailable, or OSError where no upload can be kept.
     """
-    from medasr_service import engines, language_model
+    from medasr_service import engines
     from medasr_service.api import spool
-    from medasr_service.confidence import Confidence
-    from medasr_service.ctc import Vocabulary
+    from medasr_service.decoding import language_model
+    from medasr_service.decoding.confidence import Confidence
+    from medasr_service.decoding.ctc import Vocabulary
 
     if not spool.holds_largest(SETTINGS):
         log.warning("the disk of uploads is smaller than max_upload_mb: the largest get 503")

@@ -33,7 +33,7 @@ import soundfile
 from loadtests import memory, random_checkpoint
 from loadtests.__main__ import free_port, stop, wait_until_ready
 from loadtests.chunk_lengths import clips
-from medasr_service.geometry import Waveform
+from medasr_service.model.geometry import Waveform
 
 ROOT = Path(__file__).parent.parent
 CHECKPOINT = ROOT / "build" / "random-checkpoint"

@@ -15,11 +15,14 @@ import jiwer
 import numpy as np
 import soundfile
 
-from medasr_service import checkpoint, chunking, ctc, engines, settings
-from medasr_service.checkpoint import DEMO_FOLDER
-from medasr_service.ctc import Vocabulary
+from medasr_service import engines, settings
+from medasr_service.decoding import ctc
+from medasr_service.decoding.ctc import Vocabulary
 from medasr_service.engines import Engine
-from medasr_service.geometry import Emission, FrameGeometry, Waveform
+from medasr_service.model import checkpoint
+from medasr_service.model.checkpoint import DEMO_FOLDER
+from medasr_service.model.geometry import Emission, FrameGeometry, Waveform
+from medasr_service.windows import chunking
 
 WINDOWS = (
     (5, 1),

@@ -18,9 +18,11 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from medasr_service import checkpoint, ctc, engines, language_model
-from medasr_service.checkpoint import DEMO_FOLDER
-from medasr_service.ctc import WORD_START, Vocabulary
+from medasr_service import engines
+from medasr_service.decoding import ctc, language_model
+from medasr_service.decoding.ctc import WORD_START, Vocabulary
+from medasr_service.model import checkpoint
+from medasr_service.model.checkpoint import DEMO_FOLDER
 from medasr_service.settings import Settings
 from training import kenlm
 

@@ -36,15 +36,16 @@ import numpy as np
 import soundfile
 
 from loadtests import random_checkpoint, virtual_time
-from medasr_service import checkpoint, engines
-from medasr_service.checkpoint import DEMO_FOLDER
-from medasr_service.ctc import Vocabulary
-from medasr_service.geometry import Emission, Waveform
+from medasr_service import engines
+from medasr_service.decoding.ctc import Vocabulary
 from medasr_service.live.events import Completed, Delta, Event
 from medasr_service.live.session import Session, TurnDetection
+from medasr_service.model import checkpoint
+from medasr_service.model.checkpoint import DEMO_FOLDER
+from medasr_service.model.geometry import Emission, Waveform
 from medasr_service.settings import Settings
+from medasr_service.text.transcript import Transcript, Word
 from medasr_service.transcriber import Infer, Options, Transcriber
-from medasr_service.transcript import Transcript, Word
 
 RATE = 16_000
 PIECE = RATE // 25

@@ -28,11 +28,13 @@ from rapidfuzz.distance import Levenshtein
 from loadtests import random_checkpoint
 from loadtests.benchmark import CHECKPOINT
 from loadtests.chunk_lengths import clips
-from medasr_service import checkpoint, ctc, engines
-from medasr_service.ctc import Vocabulary
+from medasr_service import engines
+from medasr_service.decoding import ctc
+from medasr_service.decoding.ctc import Vocabulary
 from medasr_service.engines.cpu import quota
 from medasr_service.engines.frontend import LogMel
-from medasr_service.geometry import Emission, Waveform
+from medasr_service.model import checkpoint
+from medasr_service.model.geometry import Emission, Waveform
 from medasr_service.settings import Settings
 
 Features: TypeAlias = NDArray[np.float32]

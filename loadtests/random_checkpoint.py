@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from transformers import LasrCTCConfig, LasrForCTC
 
-from medasr_service.checkpoint import DEMO_FOLDER
+from medasr_service.model.checkpoint import DEMO_FOLDER
 
 PROCESSOR_FILES = ("tokenizer.json", "tokenizer_config.json", "processor_config.json")
 

@@ -7,8 +7,8 @@ from functools import cached_property
 import numpy as np
 import soundfile
 
-from medasr_service.checkpoint import DEMO_FOLDER
-from medasr_service.geometry import Waveform
+from medasr_service.model.checkpoint import DEMO_FOLDER
+from medasr_service.model.geometry import Waveform
 
 RATE = 16_000
 PAUSE_S = 0.3

@@ -22,12 +22,13 @@ import onnxruntime
 
 from loadtests import random_checkpoint
 from loadtests.benchmark import CHECKPOINT, REPORT, dictation, flac, running
-from medasr_service import checkpoint, engines
-from medasr_service.checkpoint import Checkpoint
-from medasr_service.ctc import Vocabulary
+from medasr_service import engines
+from medasr_service.decoding.ctc import Vocabulary
 from medasr_service.engines.cpu import quota
 from medasr_service.engines.frontend import LogMel
-from medasr_service.geometry import Emission, Waveform
+from medasr_service.model import checkpoint
+from medasr_service.model.checkpoint import Checkpoint
+from medasr_service.model.geometry import Emission, Waveform
 from medasr_service.settings import Settings
 from medasr_service.transcriber import Options, Transcriber
 

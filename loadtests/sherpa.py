@@ -25,9 +25,10 @@ from transformers import AutoModelForCTC
 
 from loadtests import random_checkpoint
 from loadtests.benchmark import CHECKPOINT, dictation, flac
-from medasr_service import checkpoint, engines
-from medasr_service.ctc import Vocabulary
-from medasr_service.geometry import Emission, Waveform
+from medasr_service import engines
+from medasr_service.decoding.ctc import Vocabulary
+from medasr_service.model import checkpoint
+from medasr_service.model.geometry import Emission, Waveform
 from medasr_service.settings import Settings
 from medasr_service.transcriber import Options, Transcriber
 

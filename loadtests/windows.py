@@ -13,11 +13,14 @@ import jiwer
 import numpy as np
 
 from loadtests.chunk_lengths import clips
-from medasr_service import checkpoint, chunking, ctc, engines, pauses, settings
-from medasr_service.chunking import Chunk
-from medasr_service.ctc import Vocabulary
+from medasr_service import engines, settings
+from medasr_service.decoding import ctc
+from medasr_service.decoding.ctc import Vocabulary
 from medasr_service.engines import Engine
-from medasr_service.geometry import Emission, FrameGeometry, Waveform
+from medasr_service.model import checkpoint
+from medasr_service.model.geometry import Emission, FrameGeometry, Waveform
+from medasr_service.windows import chunking, pauses
+from medasr_service.windows.chunking import Chunk
 
 Split = Callable[..., Iterator[Chunk]]
 RATE = 16_000

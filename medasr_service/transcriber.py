@@ -15,19 +15,22 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias, TypeVar
 
 import numpy as np
 
-from medasr_service import audio, boundaries, chunking, ctc, dictation, pauses, segments
-from medasr_service.audio import AudioInfo
-from medasr_service.boundaries import Levels
-from medasr_service.chunking import Chunk, Stitcher
-from medasr_service.confidence import AS_IT_IS, Confidence
-from medasr_service.ctc import Vocabulary
+from medasr_service.audio import stream as audio
+from medasr_service.audio.stream import AudioInfo
+from medasr_service.decoding import ctc
+from medasr_service.decoding.confidence import AS_IT_IS, Confidence
+from medasr_service.decoding.ctc import Vocabulary
 from medasr_service.errors import InvalidRequest
-from medasr_service.geometry import Emission, FrameGeometry, Waveform
+from medasr_service.model.geometry import Emission, FrameGeometry, Waveform
 from medasr_service.settings import Settings
-from medasr_service.transcript import Segment, Token, Transcript, Word
+from medasr_service.text import boundaries, dictation, segments
+from medasr_service.text.boundaries import Levels
+from medasr_service.text.transcript import Segment, Token, Transcript, Word
+from medasr_service.windows import chunking, pauses
+from medasr_service.windows.chunking import Chunk, Stitcher
 
 if TYPE_CHECKING:  # flashlight-text is not there for every version of Python
-    from medasr_service.beam import BeamDecoder, Search
+    from medasr_service.decoding.beam import BeamDecoder, Search
 
 T = TypeVar("T")
 Infer: TypeAlias = Callable[[list[Waveform]], Awaitable[list[Emission]]]

@@ -21,14 +21,15 @@ import pytest
 import soundfile
 from fastapi.testclient import TestClient
 
-from medasr_service import checkpoint, language_model
 from medasr_service.api.app import create_app
 from medasr_service.api.served import Served
-from medasr_service.checkpoint import DEMO_FOLDER, Checkpoint
-from medasr_service.confidence import Confidence
-from medasr_service.ctc import Vocabulary
+from medasr_service.decoding import language_model
+from medasr_service.decoding.confidence import Confidence
+from medasr_service.decoding.ctc import Vocabulary
 from medasr_service.engines.torch_ctc import TorchCTC
-from medasr_service.geometry import Emission, FrameGeometry, Waveform
+from medasr_service.model import checkpoint
+from medasr_service.model.checkpoint import DEMO_FOLDER, Checkpoint
+from medasr_service.model.geometry import Emission, FrameGeometry, Waveform
 from medasr_service.settings import Settings
 from medasr_service.transcriber import Options, Transcriber
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from medasr_service import address
+from medasr_service.serving import address
 from tests.conftest import PATIENCE_S, Service
 
 

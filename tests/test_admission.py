@@ -5,8 +5,8 @@ import asyncio
 import numpy as np
 import pytest
 
-from medasr_service.admission import Admission
-from medasr_service.geometry import Emission, Waveform
+from medasr_service.model.geometry import Emission, Waveform
+from medasr_service.serving.admission import Admission
 
 RATE = 16_000
 LIMIT = 30 * RATE

@@ -7,11 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medasr_service import agreement, verification
-from medasr_service.agreement import Check, Counts, Difference, Heard
-from medasr_service.evaluation import scoring
-from medasr_service.transcript import Token, Word
-from medasr_service.verification import Verification
+from medasr_service.evaluation import agreement, scoring, verification
+from medasr_service.evaluation.agreement import Check, Counts, Difference, Heard
+from medasr_service.evaluation.verification import Verification
+from medasr_service.text.transcript import Token, Word
 
 FRAME_S = 0.04
 

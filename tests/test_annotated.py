@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medasr_service import annotated
-from medasr_service.transcript import Segment, Token, Transcript, Word
+from medasr_service.text import annotated
+from medasr_service.text.transcript import Segment, Token, Transcript, Word
 
 TOKEN = Token(4, "▁a", 0, 1, -0.1)
 

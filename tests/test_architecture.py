@@ -44,7 +44,7 @@ def _imports(file: Path) -> Iterator[str]:
 
 
 def _layer_name(file: Path) -> str:
-    """service.py and medasr_service/ctc.py by their stem; medasr_service/api/app.py as "api"."""
+    """service.py and medasr_service/decoding/ctc.py by their stem; medasr_service/api/app.py as "api"."""
     if file.parent == ROOT:
         return file.stem
     return file.relative_to(ROOT / "medasr_service").parts[0].removesuffix(".py")

@@ -20,11 +20,11 @@ import soxr
 from fastapi.testclient import TestClient
 from numpy.typing import NDArray
 
-from medasr_service import audio
-from medasr_service.audio import SAMPLE_RATE, AudioInfo
-from medasr_service.ctc import Vocabulary
+from medasr_service.audio import stream as audio
+from medasr_service.audio.stream import SAMPLE_RATE, AudioInfo
+from medasr_service.decoding.ctc import Vocabulary
 from medasr_service.errors import AudioTooLong
-from medasr_service.geometry import Emission, FrameGeometry, Waveform
+from medasr_service.model.geometry import Emission, FrameGeometry, Waveform
 from medasr_service.settings import Settings
 from medasr_service.transcriber import Options, Transcriber
 from tests.conftest import ROOT, SAMPLE

@@ -19,9 +19,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.types import ASGIApp, Message
 
-from medasr_service import audio
 from medasr_service.api.pace import Patience
 from medasr_service.api.uploads import BodyLimit
+from medasr_service.audio import stream as audio
 from medasr_service.errors import AudioTooLong, InvalidAudio
 from tests.conftest import CLIPS, http_scope
 from tests.test_audio import encode, ffmpeg, sound

@@ -14,11 +14,11 @@ from tests.conftest import NO_FLASHLIGHT
 
 pytest.importorskip("flashlight.lib.text", reason=NO_FLASHLIGHT)
 
-from medasr_service import beam, ctc, language_model
-from medasr_service.beam import BeamDecoder, Weights
-from medasr_service.ctc import Vocabulary
-from medasr_service.geometry import Emission
-from medasr_service.transcript import Token
+from medasr_service.decoding import beam, ctc, language_model
+from medasr_service.decoding.beam import BeamDecoder, Weights
+from medasr_service.decoding.ctc import Vocabulary
+from medasr_service.model.geometry import Emission
+from medasr_service.text.transcript import Token
 
 PIECES = ("<epsilon>", "<s>", "</s>", "<unk>", "▁a", "b", "c", "▁5", "0", "▁mg")
 BLANK, END, UNK, A, B, C, FIVE, ZERO, MG = 0, 2, 3, 4, 5, 6, 7, 8, 9

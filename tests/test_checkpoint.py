@@ -15,13 +15,13 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from medasr_service import checkpoint, manifest
-from medasr_service import hub as hub_module
-from medasr_service.checkpoint import DEMO_FOLDER, Checkpoint
-from medasr_service.digests import sha256
 from medasr_service.errors import ModelUnavailable
-from medasr_service.geometry import FrameGeometry
-from medasr_service.manifest import FORMAT
+from medasr_service.model import checkpoint, manifest
+from medasr_service.model import hub as hub_module
+from medasr_service.model.checkpoint import DEMO_FOLDER, Checkpoint
+from medasr_service.model.digests import sha256
+from medasr_service.model.geometry import FrameGeometry
+from medasr_service.model.manifest import FORMAT
 from medasr_service.settings import Settings
 
 TOKEN = "hf_NeverShowThisToken"

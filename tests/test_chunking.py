@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers.pipelines.automatic_speech_recognition import chunk_iter
 
-from medasr_service import ctc
-from medasr_service.chunking import Chunk, Stitcher, crossfade, split
-from medasr_service.ctc import Vocabulary
+from medasr_service.decoding import ctc
+from medasr_service.decoding.ctc import Vocabulary
 from medasr_service.engines.torch_ctc import TorchCTC
-from medasr_service.geometry import Emission, FrameGeometry, Waveform
+from medasr_service.model.geometry import Emission, FrameGeometry, Waveform
+from medasr_service.windows.chunking import Chunk, Stitcher, crossfade, split
 from tests.conftest import CLIPS
 
 GEOMETRY = FrameGeometry()

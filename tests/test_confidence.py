@@ -11,9 +11,9 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medasr_service.checkpoint import DEMO_FOLDER
-from medasr_service.confidence import AS_IT_IS, FILE, Confidence
+from medasr_service.decoding.confidence import AS_IT_IS, FILE, Confidence
 from medasr_service.errors import ModelUnavailable
+from medasr_service.model.checkpoint import DEMO_FOLDER
 from medasr_service.transcriber import Options, Transcriber
 from tests.conftest import CLIPS
 from training import confidence as measuring

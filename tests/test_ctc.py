@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer
 from tokenizers.models import Unigram
 
-from medasr_service import ctc
-from medasr_service.checkpoint import DEMO_FOLDER
-from medasr_service.ctc import Vocabulary
-from medasr_service.geometry import Emission, FrameGeometry
+from medasr_service.decoding import ctc
+from medasr_service.decoding.ctc import Vocabulary
+from medasr_service.model.checkpoint import DEMO_FOLDER
+from medasr_service.model.geometry import Emission, FrameGeometry
 
 PIECES = [
     "<epsilon>",

@@ -10,9 +10,9 @@ import webvtt
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medasr_service import cues, formats
-from medasr_service.cues import MAX_CUE_S, MAX_LINE, MAX_LINES, MIN_CUE_S, Cue
-from medasr_service.transcript import Segment, Token, Transcript, Word
+from medasr_service.text import cues, formats
+from medasr_service.text.cues import MAX_CUE_S, MAX_LINE, MAX_LINES, MIN_CUE_S, Cue
+from medasr_service.text.transcript import Segment, Token, Transcript, Word
 
 TOKEN = Token(4, "▁a", 0, 1, -0.1)
 SENTENCE = "The lungs are clear without focal consolidation, effusion or edema."

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medasr_service.dictation import COMMANDS, Cursor, Item, attribute, parse, render
-from medasr_service.transcript import Token, Word
+from medasr_service.text.dictation import COMMANDS, Cursor, Item, attribute, parse, render
+from medasr_service.text.transcript import Token, Word
 
 
 def said(text: str) -> list[Word]:

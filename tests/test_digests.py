@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from medasr_service import digests
+from medasr_service.model import digests
 
 CONTENT = b"weights"
 

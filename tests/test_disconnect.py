@@ -10,9 +10,9 @@ from starlette.types import Message
 from medasr_service.api.app import create_app
 from medasr_service.api.connection import while_connected
 from medasr_service.api.served import Served
-from medasr_service.checkpoint import Checkpoint
-from medasr_service.ctc import Vocabulary
-from medasr_service.geometry import Emission, Waveform
+from medasr_service.decoding.ctc import Vocabulary
+from medasr_service.model.checkpoint import Checkpoint
+from medasr_service.model.geometry import Emission, Waveform
 from medasr_service.settings import Settings
 from medasr_service.transcriber import Transcriber
 from tests.conftest import SAMPLE, http_scope

@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 from transformers import pipeline
 
-from medasr_service import ctc
-from medasr_service.checkpoint import DEMO_FOLDER, Checkpoint
-from medasr_service.ctc import Vocabulary
+from medasr_service.decoding import ctc
+from medasr_service.decoding.ctc import Vocabulary
 from medasr_service.engines import MAX_GROUP_SAMPLES, MAX_PADDING, groups
 from medasr_service.engines.cpu import quota
 from medasr_service.engines.torch_ctc import TorchCTC
 from medasr_service.errors import ModelUnavailable
-from medasr_service.geometry import Emission, FrameGeometry, Waveform
+from medasr_service.model.checkpoint import DEMO_FOLDER, Checkpoint
+from medasr_service.model.geometry import Emission, FrameGeometry, Waveform
 from tests.conftest import CLIPS, Clip
 
 

@@ -8,10 +8,10 @@ import pytest
 from filelock import FileLock
 
 from medasr_service import cli
-from medasr_service.checkpoint import DEMO_FOLDER
 from medasr_service.evaluation import transcripts
 from medasr_service.evaluation.results import Result
 from medasr_service.evaluation.samples import Sample
+from medasr_service.model.checkpoint import DEMO_FOLDER
 from tests.conftest import CLIPS, HAS_FLASHLIGHT, needs_flashlight
 
 MANIFEST = DEMO_FOLDER / "clips" / "manifest.jsonl"

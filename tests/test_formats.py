@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from openai.types.audio import Transcription, TranscriptionVerbose
 
-from medasr_service import formats
-from medasr_service.transcript import Segment, Token, Transcript, Word
+from medasr_service.text import formats
+from medasr_service.text.transcript import Segment, Token, Transcript, Word
 
 
 def _segment(number: int, start: float, *written: tuple[str, str]) -> Segment:

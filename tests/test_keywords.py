@@ -12,14 +12,15 @@ from tests.conftest import CLIPS, NO_FLASHLIGHT, SAMPLE, SAMPLE_TEXT
 
 pytest.importorskip("flashlight.lib.text", reason=NO_FLASHLIGHT)
 
-from medasr_service import cli, ctc, language_model
-from medasr_service.beam import BeamDecoder, Weights
-from medasr_service.checkpoint import Checkpoint
-from medasr_service.ctc import Vocabulary
+from medasr_service import cli
+from medasr_service.decoding import ctc, language_model
+from medasr_service.decoding.beam import BeamDecoder, Weights
+from medasr_service.decoding.ctc import Vocabulary
 from medasr_service.errors import InvalidRequest, ModelUnavailable
-from medasr_service.geometry import Emission
+from medasr_service.model.checkpoint import Checkpoint
+from medasr_service.model.geometry import Emission
 from medasr_service.settings import Settings
-from medasr_service.transcript import Token
+from medasr_service.text.transcript import Token
 
 PIECES = ("<epsilon>", "<s>", "</s>", "<unk>", "▁se", "▁te", "▁t", "en", "n", "l", "ll", "is", "▁5", "▁")
 BLANK, SE, TE, T, EN, N, L, LL, IS, FIVE, START = 0, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13

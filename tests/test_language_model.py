@@ -16,16 +16,17 @@ from tests.conftest import CLIPS, NO_FLASHLIGHT, SAMPLE, SAMPLE_TEXT
 
 pytest.importorskip("flashlight.lib.text", reason=NO_FLASHLIGHT)
 
-from medasr_service import cli, ctc, language_model
-from medasr_service.beam import Search
-from medasr_service.checkpoint import DEMO_FOLDER, Checkpoint
-from medasr_service.ctc import Vocabulary
+from medasr_service import cli
+from medasr_service.decoding import ctc, language_model
+from medasr_service.decoding.beam import Search
+from medasr_service.decoding.ctc import Vocabulary
 from medasr_service.engines.torch_ctc import TorchCTC
 from medasr_service.errors import InvalidRequest, ModelUnavailable
-from medasr_service.geometry import Emission, FrameGeometry
+from medasr_service.model.checkpoint import DEMO_FOLDER, Checkpoint
+from medasr_service.model.geometry import Emission, FrameGeometry
 from medasr_service.settings import Settings
+from medasr_service.text.transcript import Token
 from medasr_service.transcriber import Options, Transcriber
-from medasr_service.transcript import Token
 from tests.test_beam import ARPA
 
 NOT_FOUND = httpx2.Response(404, request=httpx2.Request("GET", "https://hub"))

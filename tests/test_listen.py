@@ -12,7 +12,7 @@ import pytest
 
 from medasr_service import cli
 from medasr_service.cli import EXIT_OK, EXIT_USAGE, listen, model
-from medasr_service.geometry import Emission, Waveform
+from medasr_service.model.geometry import Emission, Waveform
 from medasr_service.settings import Settings
 from medasr_service.transcriber import Transcriber
 from tests.conftest import CLIPS

@@ -10,9 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medasr_service import dictation
 from medasr_service.errors import InvalidRequest, NotReady
-from medasr_service.geometry import Emission, Waveform
 from medasr_service.live import session as live_session
 from medasr_service.live.agreement import Agreement
 from medasr_service.live.events import (
@@ -27,8 +25,10 @@ from medasr_service.live.events import (
 from medasr_service.live.pcm import PCM16
 from medasr_service.live.session import Session, TurnDetection
 from medasr_service.live.writing import Writer
+from medasr_service.model.geometry import Emission, Waveform
 from medasr_service.settings import Settings
-from medasr_service.transcript import Token, Word
+from medasr_service.text import dictation
+from medasr_service.text.transcript import Token, Word
 from tests.test_transcriber import GEOMETRY, SENTENCE, VOCABULARY, hear, spell
 
 TEXT = "FINDINGS\nLungs are clear."

@@ -8,8 +8,9 @@ from typing import Any, BinaryIO, cast
 
 import pytest
 
-from medasr_service import audio, ogg
-from medasr_service.audio import AudioInfo
+from medasr_service.audio import ogg
+from medasr_service.audio import stream as audio
+from medasr_service.audio.stream import AudioInfo
 from medasr_service.errors import InvalidAudio, TruncatedAudio
 from tests.test_audio import decode, encode, ffmpeg, likeness, reference, sound
 

@@ -17,14 +17,16 @@ import pytest
 from filelock import FileLock
 from transformers import AutoProcessor
 
-from medasr_service import checkpoint, ctc, engines
-from medasr_service.checkpoint import Checkpoint
-from medasr_service.ctc import Vocabulary
+from medasr_service import engines
+from medasr_service.decoding import ctc
+from medasr_service.decoding.ctc import Vocabulary
 from medasr_service.engines import Engine, artefact
 from medasr_service.engines.frontend import LogMel
 from medasr_service.engines.torch_ctc import TorchCTC
 from medasr_service.errors import ModelUnavailable
-from medasr_service.manifest import MANIFEST
+from medasr_service.model import checkpoint
+from medasr_service.model.checkpoint import Checkpoint
+from medasr_service.model.manifest import MANIFEST
 from medasr_service.settings import Settings
 from tests.conftest import CLIPS, ROOT
 
@@ -73,7 +75,8 @@ def test_an_emission_alone_equals_that_in_a_batch(onnx: Engine) -> None:
 def test_the_serving_process_imports_neither_torch_nor_transformers() -> None:
     program = """
 import sys
-from medasr_service import checkpoint, engines, settings
+from medasr_service import engines, settings
+from medasr_service.model import checkpoint
 found = checkpoint.resolve(settings.load())
 engines.load(found, settings.load())
 print([name for name in ("torch", "transformers", "librosa", "numba") if name in sys.modules])
@@ -278,7 +281,7 @@ def test_an_artefact_gives_the_text_of_its_checkpoint(
 def test_without_torch_an_artefact_that_is_missing_is_one_line(
     demo: Checkpoint, exports: list[Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("medasr_service.manifest.MAKERS", ("no_such_package_as_torch",))
+    monkeypatch.setattr("medasr_service.model.manifest.MAKERS", ("no_such_package_as_torch",))
     with pytest.raises(ModelUnavailable, match="without no_such_package_as_torch: run `medasr export`"):
         artefact.ensure(demo, tmp_path, "fp32")
     assert exports == []
@@ -296,6 +299,6 @@ def test_an_artefact_in_another_precision_is_refused(
 def test_without_torch_the_torch_engine_is_one_line(
     demo: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("medasr_service.manifest.MAKERS", ("no_such_package_as_torch",))
+    monkeypatch.setattr("medasr_service.model.manifest.MAKERS", ("no_such_package_as_torch",))
     with pytest.raises(ModelUnavailable, match="needs no_such_package_as_torch"):
         engines.prepare(demo, Settings(engine="torch"))

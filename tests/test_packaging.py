@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from medasr_service.manifest import MAKERS
+from medasr_service.model.manifest import MAKERS
 from medasr_service.version import VERSION
 from tests.conftest import ROOT, SAMPLE, SAMPLE_TEXT, Service
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medasr_service import chunking, pauses
-from medasr_service.chunking import Chunk
-from medasr_service.geometry import FrameGeometry, Waveform
+from medasr_service.model.geometry import FrameGeometry, Waveform
+from medasr_service.windows import chunking, pauses
+from medasr_service.windows.chunking import Chunk
 
 GEOMETRY = FrameGeometry()
 FRAME, RATE = GEOMETRY.frame_samples, GEOMETRY.sample_rate

@@ -10,14 +10,15 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from medasr_service import ctc, engines
-from medasr_service.checkpoint import Checkpoint
-from medasr_service.ctc import Vocabulary
+from medasr_service import engines
+from medasr_service.decoding import ctc
+from medasr_service.decoding.ctc import Vocabulary
 from medasr_service.engines import Engine
 from medasr_service.engines.int8 import Int8Linear
 from medasr_service.engines.network import SILU_LEAST
 from medasr_service.engines.torch_ctc import TorchCTC
-from medasr_service.geometry import Emission, Waveform
+from medasr_service.model.checkpoint import Checkpoint
+from medasr_service.model.geometry import Emission, Waveform
 from medasr_service.settings import Settings
 from tests.conftest import CLIPS
 

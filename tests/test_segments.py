@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medasr_service import segments
-from medasr_service.dictation import Item, parse
-from medasr_service.transcript import Token, Word
+from medasr_service.text import segments
+from medasr_service.text.dictation import Item, parse
+from medasr_service.text.transcript import Token, Word
 
 TOKEN = Token(4, "▁a", 0, 1, -0.1)
 PIECES = [

@@ -12,7 +12,7 @@ import httpx
 import openai
 import pytest
 
-from medasr_service.checkpoint import DEMO_FOLDER, DEMO_NOTICE
+from medasr_service.model.checkpoint import DEMO_FOLDER, DEMO_NOTICE
 from tests.conftest import CLIPS, HAS_FLASHLIGHT, PATIENCE_S, SAMPLE, SAMPLE_TEXT, Service
 
 pytestmark = pytest.mark.e2e

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 
 import pytest
 
-from medasr_service import shutdown
+from medasr_service.serving import shutdown
 
 # A server as uvicorn is one: SIGTERM ends it when its requests have ended, SIGINT after that at once.
 SERVER = """
 import asyncio, logging, signal, sys
-from medasr_service import shutdown
+from medasr_service.serving import shutdown
 logging.basicConfig(stream=sys.stdout, format="%(message)s", level=logging.INFO)
 
 async def main():

@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 import soundfile
 
-from medasr_service import chunking, ctc, dictation, segments
-from medasr_service.ctc import Vocabulary
+from medasr_service.decoding import ctc
+from medasr_service.decoding.ctc import Vocabulary
 from medasr_service.engines.torch_ctc import TorchCTC
-from medasr_service.geometry import Emission, FrameGeometry, Waveform
+from medasr_service.model.geometry import Emission, FrameGeometry, Waveform
 from medasr_service.settings import Settings
+from medasr_service.text import dictation, segments
+from medasr_service.text.transcript import Segment
 from medasr_service.transcriber import Infer, Options, Transcriber
-from medasr_service.transcript import Segment
+from medasr_service.windows import chunking
 from tests.conftest import CLIPS, SAMPLE
 
 GEOMETRY = FrameGeometry()

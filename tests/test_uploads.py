@@ -18,16 +18,16 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from starlette.types import Message
 
-from medasr_service import audio
 from medasr_service.api.app import create_app
 from medasr_service.api.pace import KIB, SLOW_AFTER_S, Patience
 from medasr_service.api.served import Served
 from medasr_service.api.spool import MIB, RESERVE_BYTES, holds_largest, try_spool
 from medasr_service.api.uploads import BodyLimit
-from medasr_service.audio import AudioInfo
-from medasr_service.checkpoint import Checkpoint
-from medasr_service.ctc import Vocabulary
-from medasr_service.geometry import Emission, Waveform
+from medasr_service.audio import stream as audio
+from medasr_service.audio.stream import AudioInfo
+from medasr_service.decoding.ctc import Vocabulary
+from medasr_service.model.checkpoint import Checkpoint
+from medasr_service.model.geometry import Emission, Waveform
 from medasr_service.settings import Settings
 from medasr_service.transcriber import Infer, Transcriber
 from tests.conftest import http_scope

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from medasr_service import cli, engines
-from medasr_service.checkpoint import DEMO_FOLDER, Checkpoint
 from medasr_service.cli import recordings
 from medasr_service.cli.recordings import Recording
-from medasr_service.ctc import Vocabulary
+from medasr_service.decoding.ctc import Vocabulary
 from medasr_service.engines import Engine
 from medasr_service.engines.torch_ctc import TorchCTC
-from medasr_service.geometry import Emission, Waveform
+from medasr_service.model.checkpoint import DEMO_FOLDER, Checkpoint
+from medasr_service.model.geometry import Emission, Waveform
 from medasr_service.settings import Settings
 from tests.conftest import CLIPS, SAMPLE
 
@@ -191,7 +191,7 @@ def test_a_line_of_a_manifest_may_lack_its_text(tmp_path: Path) -> None:
 def test_without_torch_one_line_says_what_to_do(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("medasr_service.manifest.MAKERS", ("no_such_package_as_torch",))
+    monkeypatch.setattr("medasr_service.model.manifest.MAKERS", ("no_such_package_as_torch",))
     assert cli.main(["verify"]) == cli.EXIT_USAGE
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith("medasr: the reference needs no_such_package_as_torch")
@@ -234,6 +234,6 @@ def test_an_artefact_of_another_revision_is_not_compared(
 
         return demo if settings.engine == "torch" else replace(demo, revision="older")
 
-    monkeypatch.setattr("medasr_service.checkpoint.resolve", resolve)
+    monkeypatch.setattr("medasr_service.model.checkpoint.resolve", resolve)
     assert cli.main(["verify"]) == cli.EXIT_USAGE
     assert "the artefact is of older" in capsys.readouterr().err

@@ -8,10 +8,10 @@ from random import Random
 import numpy as np
 import pytest
 
-from medasr_service import boundaries
-from medasr_service.boundaries import Levels
+from medasr_service.text import boundaries
+from medasr_service.text.boundaries import Levels
+from medasr_service.text.transcript import Token, Word
 from medasr_service.transcriber import Options, Transcriber
-from medasr_service.transcript import Token, Word
 from training import grammar
 from training.voices import Voice, espeak
 from training.word_times import errors_s, speak_apart

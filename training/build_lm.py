@@ -12,8 +12,8 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from medasr_service.checkpoint import DEMO_FOLDER
-from medasr_service.ctc import WORD_START, Vocabulary
+from medasr_service.decoding.ctc import WORD_START, Vocabulary
+from medasr_service.model.checkpoint import DEMO_FOLDER
 from training import grammar, kenlm, ngrams
 
 SEED = 50_000

@@ -24,13 +24,15 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from medasr_service import checkpoint, confidence, settings
-from medasr_service.checkpoint import DEMO_FOLDER
+from medasr_service import settings
 from medasr_service.cli import model
-from medasr_service.confidence import Confidence, log_odds
+from medasr_service.decoding import confidence
+from medasr_service.decoding.confidence import Confidence, log_odds
 from medasr_service.evaluation import scoring, summary
+from medasr_service.model import checkpoint
+from medasr_service.model.checkpoint import DEMO_FOLDER
+from medasr_service.text.transcript import Word
 from medasr_service.transcriber import Options, Transcriber
-from medasr_service.transcript import Word
 from training.evaluation import Recording, Texts, speak_short
 from training.features import add_noise
 from training.voices import SAMPLE_RATE, UNSEEN_ENGINE, UNSEEN_VARIANT, VOICES, Voice, Waveform, present

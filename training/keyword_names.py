@@ -12,7 +12,7 @@ from typing import Any
 
 from medasr_service import engines, settings
 from medasr_service.evaluation import scoring
-from medasr_service.geometry import Emission
+from medasr_service.model.geometry import Emission
 from training import grammar, lm_sweep, noisy_sets
 from training.features import record
 from training.lm_sweep import Bench

@@ -13,10 +13,11 @@ from typing import Any
 
 import jiwer
 
-from medasr_service import beam, checkpoint, ctc, language_model
-from medasr_service.beam import BeamDecoder
-from medasr_service.ctc import Vocabulary
+from medasr_service.decoding import beam, ctc, language_model
+from medasr_service.decoding.beam import BeamDecoder
+from medasr_service.decoding.ctc import Vocabulary
 from medasr_service.evaluation import scoring
+from medasr_service.model import checkpoint
 from medasr_service.settings import Settings
 from training import noisy_sets
 from training.noisy_sets import Heard

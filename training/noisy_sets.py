@@ -11,8 +11,9 @@ from random import Random
 
 import numpy as np
 
-from medasr_service import checkpoint, engines, settings
-from medasr_service.geometry import Emission
+from medasr_service import engines, settings
+from medasr_service.model import checkpoint
+from medasr_service.model.geometry import Emission
 from training import grammar
 from training.demo_model import EVALUATION_SEED, SEED, SHARDS
 from training.evaluation import Recording, Texts, speak_short

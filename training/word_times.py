@@ -19,8 +19,8 @@ import soundfile
 
 from medasr_service import settings
 from medasr_service.cli import model
+from medasr_service.text.transcript import Word
 from medasr_service.transcriber import Options, Transcriber
-from medasr_service.transcript import Word
 from training import grammar
 from training.features import add_noise, record
 from training.voices import SAMPLE_RATE, VOICES, Voice, Waveform, present

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from starlette.datastructures import FormData, QueryParams
 
-from medasr_service import keywords
+from medasr_service.decoding import keywords
 from medasr_service.errors import InvalidRequest
 from medasr_service.settings import MAX_STRIDE, Settings
 from medasr_service.transcriber import Options

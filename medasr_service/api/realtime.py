@@ -11,7 +11,6 @@ from contextlib import suppress
 from fastapi import APIRouter
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from medasr_service import formats
 from medasr_service.api import realtime_events as wire
 from medasr_service.api.connection import ended
 from medasr_service.api.event_stream import FAILED
@@ -19,7 +18,6 @@ from medasr_service.api.keys import SUBPROTOCOL
 from medasr_service.api.realtime_events import Json
 from medasr_service.api.served import Served, served_or_503
 from medasr_service.errors import Draining, InvalidRequest, MedASRError
-from medasr_service.geometry import Waveform
 from medasr_service.live.events import (
     Cleared,
     Committed,
@@ -32,7 +30,9 @@ from medasr_service.live.events import (
 )
 from medasr_service.live.pcm import PCM16
 from medasr_service.live.session import Session
+from medasr_service.model.geometry import Waveform
 from medasr_service.settings import Settings
+from medasr_service.text import formats
 
 MIB = 1 << 20
 NORMAL, POLICY, TOO_BIG, BROKEN, TRY_LATER = 1000, 1008, 1009, 1011, 1013  # the WebSocket's codes

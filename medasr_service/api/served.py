@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from starlette.datastructures import State
 
 from medasr_service.api.pace import Pace
-from medasr_service.checkpoint import DEMO_NOTICE, Checkpoint
 from medasr_service.errors import Busy, Draining, ModelNotFound, NotReady
+from medasr_service.model.checkpoint import DEMO_NOTICE, Checkpoint
 from medasr_service.transcriber import Transcriber
 
 

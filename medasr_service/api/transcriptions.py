@@ -10,7 +10,6 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.datastructures import FormData, State, UploadFile
 
-from medasr_service import formats
 from medasr_service.api import parameters, uploads
 from medasr_service.api.connection import while_connected
 from medasr_service.api.event_stream import EventStream
@@ -19,8 +18,9 @@ from medasr_service.api.parameters import Parameters
 from medasr_service.api.served import Served, served_or_503
 from medasr_service.errors import EmptyAudio, InvalidRequest
 from medasr_service.settings import Settings
+from medasr_service.text import formats
+from medasr_service.text.transcript import Transcript
 from medasr_service.transcriber import Options
-from medasr_service.transcript import Transcript
 
 router = APIRouter(tags=["audio"])
 

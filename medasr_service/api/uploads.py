@@ -12,8 +12,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from medasr_service.api.pace import SCOPE_KEY, Clock, Pace, Patience
 from medasr_service.api.refusals import HANG_UP, error_response
 from medasr_service.api.spool import MIB, Spool
+from medasr_service.decoding.keywords import MAX_TERMS
 from medasr_service.errors import InvalidRequest, UploadStalled, UploadTooLarge
-from medasr_service.keywords import MAX_TERMS
 from medasr_service.settings import Settings
 
 FORM_OVERHEAD = MIB  # fields and part headers besides the audio

@@ -14,16 +14,17 @@ from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from medasr_service import checkpoint, confidence, keywords, language_model, output
-from medasr_service.checkpoint import Checkpoint
 from medasr_service.cli import model
 from medasr_service.cli.status import EXIT_OK, EXIT_SOME_FAILED, EXIT_STOPPED
-from medasr_service.digests import sha256
+from medasr_service.decoding import confidence, keywords, language_model
 from medasr_service.errors import UsageError
-from medasr_service.evaluation import samples
+from medasr_service.evaluation import output, samples
 from medasr_service.evaluation.results import Result, Results
 from medasr_service.evaluation.samples import Sample
 from medasr_service.evaluation.transcripts import transcripts
+from medasr_service.model import checkpoint
+from medasr_service.model.checkpoint import Checkpoint
+from medasr_service.model.digests import sha256
 from medasr_service.settings import Settings
 from medasr_service.transcriber import Decoding, Options, Transcriber
 from medasr_service.version import VERSION

@@ -3,8 +3,10 @@
 import argparse
 from typing import Any
 
-from medasr_service import checkpoint, engines, language_model
+from medasr_service import engines
 from medasr_service.cli.status import EXIT_OK
+from medasr_service.decoding import language_model
+from medasr_service.model import checkpoint
 from medasr_service.settings import Settings
 
 

@@ -9,13 +9,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from medasr_service.audio import SAMPLE_RATE
+from medasr_service.audio.stream import SAMPLE_RATE
 from medasr_service.cli import model
 from medasr_service.cli.status import EXIT_OK
 from medasr_service.errors import MedASRError
-from medasr_service.geometry import Waveform
 from medasr_service.live.events import Delta, Failed
 from medasr_service.live.session import Session, TurnDetection
+from medasr_service.model.geometry import Waveform
 from medasr_service.settings import Settings
 from medasr_service.transcriber import Transcriber
 

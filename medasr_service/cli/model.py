@@ -4,11 +4,13 @@ import asyncio
 import sys
 from collections.abc import Callable
 
-from medasr_service import checkpoint, engines, language_model
-from medasr_service.checkpoint import DEMO_NOTICE
-from medasr_service.confidence import Confidence
-from medasr_service.ctc import Vocabulary
-from medasr_service.geometry import Emission, Waveform
+from medasr_service import engines
+from medasr_service.decoding import language_model
+from medasr_service.decoding.confidence import Confidence
+from medasr_service.decoding.ctc import Vocabulary
+from medasr_service.model import checkpoint
+from medasr_service.model.checkpoint import DEMO_NOTICE
+from medasr_service.model.geometry import Emission, Waveform
 from medasr_service.settings import Settings
 from medasr_service.transcriber import Infer, Transcriber
 

@@ -16,14 +16,17 @@ from typing import Any, BinaryIO
 
 from tqdm import tqdm
 
-from medasr_service import annotated, checkpoint, formats, keywords, output
-from medasr_service.checkpoint import DEMO_NOTICE
 from medasr_service.cli import model
 from medasr_service.cli.status import EXIT_OK, EXIT_SOME_FAILED
+from medasr_service.decoding import keywords
 from medasr_service.errors import InvalidRequest, MedASRError, UsageError
+from medasr_service.evaluation import output
+from medasr_service.model import checkpoint
+from medasr_service.model.checkpoint import DEMO_NOTICE
 from medasr_service.settings import Settings
+from medasr_service.text import annotated, formats
+from medasr_service.text.transcript import Segment, Transcript
 from medasr_service.transcriber import Options, Transcriber
-from medasr_service.transcript import Segment, Transcript
 
 STDIN = "-"
 BAR = "{desc}: {percentage:3.0f}% |{bar}| {n:.0f}/{total:.0f} s of audio, {remaining} left"

@@ -16,18 +16,20 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from medasr_service import agreement, checkpoint, engines, verification
-from medasr_service.agreement import Best, Counts, Difference, Heard
-from medasr_service.checkpoint import DEMO_FOLDER
+from medasr_service import engines
 from medasr_service.cli import model, recordings
 from medasr_service.cli.recordings import Recording
 from medasr_service.cli.status import EXIT_OK, EXIT_SOME_FAILED, EXIT_STOPPED
 from medasr_service.errors import MedASRError, ModelUnavailable
-from medasr_service.geometry import Emission, Waveform
-from medasr_service.manifest import missing_makers
+from medasr_service.evaluation import agreement, verification
+from medasr_service.evaluation.agreement import Best, Counts, Difference, Heard
+from medasr_service.evaluation.verification import Verification
+from medasr_service.model import checkpoint
+from medasr_service.model.checkpoint import DEMO_FOLDER
+from medasr_service.model.geometry import Emission, Waveform
+from medasr_service.model.manifest import missing_makers
 from medasr_service.settings import Settings, changed
 from medasr_service.transcriber import Infer, Options, Transcriber
-from medasr_service.verification import Verification
 
 BUNDLED = DEMO_FOLDER / "clips" / "manifest.jsonl"
 REFERENCES = ("torch", "onnx")

@@ -7,10 +7,10 @@ from typing import Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from medasr_service.checkpoint import Checkpoint
 from medasr_service.errors import ModelUnavailable
-from medasr_service.geometry import Emission, FrameGeometry, Waveform
-from medasr_service.manifest import SHIPPED, missing_makers
+from medasr_service.model.checkpoint import Checkpoint
+from medasr_service.model.geometry import Emission, FrameGeometry, Waveform
+from medasr_service.model.manifest import SHIPPED, missing_makers
 from medasr_service.settings import Settings
 
 MAX_PADDING = 0.25  # of a group, so that padding stays cheap

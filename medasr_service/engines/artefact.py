@@ -21,11 +21,11 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from medasr_service import confidence
-from medasr_service.checkpoint import Checkpoint
-from medasr_service.digests import sha256
+from medasr_service.decoding import confidence
 from medasr_service.errors import ModelUnavailable
-from medasr_service.manifest import FORMAT, MAKERS, MANIFEST, MODEL, Manifest, missing_makers
+from medasr_service.model.checkpoint import Checkpoint
+from medasr_service.model.digests import sha256
+from medasr_service.model.manifest import FORMAT, MAKERS, MANIFEST, MODEL, Manifest, missing_makers
 
 KEPT = ("config.json", "tokenizer.json", "processor_config.json", "preprocessor_config.json", confidence.FILE)
 SOURCES = ("model.safetensors", *KEPT)

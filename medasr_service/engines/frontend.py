@@ -11,7 +11,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from medasr_service.geometry import Waveform
+from medasr_service.model.geometry import Waveform
 
 LOWER_HZ, UPPER_HZ = 125.0, 7_500.0
 FLOOR = 1e-5

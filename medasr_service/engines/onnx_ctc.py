@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from medasr_service.checkpoint import Checkpoint
 from medasr_service.engines import infer_in_groups
 from medasr_service.engines.cpu import quota
 from medasr_service.engines.frontend import LogMel
 from medasr_service.errors import ModelUnavailable
-from medasr_service.geometry import Emission, Waveform
+from medasr_service.model.checkpoint import Checkpoint
+from medasr_service.model.geometry import Emission, Waveform
 
 BUCKET_FRAMES = 64  # lengths are padded to multiples of 0.64 s: few distinct shapes for little work
 WARM_UP_S = 1.0

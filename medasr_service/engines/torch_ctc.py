@@ -8,11 +8,11 @@ import torch
 from transformers import AutoModelForCTC, AutoProcessor
 from transformers.utils import logging
 
-from medasr_service.checkpoint import Checkpoint
 from medasr_service.engines import infer_in_groups
 from medasr_service.engines.cpu import quota
 from medasr_service.errors import ModelUnavailable
-from medasr_service.geometry import Emission, Waveform
+from medasr_service.model.checkpoint import Checkpoint
+from medasr_service.model.geometry import Emission, Waveform
 
 WARM_UP_S = 1.0
 

@@ -3,10 +3,10 @@
 import html
 from collections.abc import Iterable, Sequence
 
-from medasr_service import pages
 from medasr_service.evaluation import report
 from medasr_service.evaluation.scoring import Step
 from medasr_service.evaluation.summary import Clip, Evaluation
+from medasr_service.text import pages
 
 _STYLE = """
 .wide { overflow-x: auto; }

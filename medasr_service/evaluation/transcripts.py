@@ -5,10 +5,10 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from medasr_service.digests import sha256
 from medasr_service.errors import MedASRError
 from medasr_service.evaluation.results import Result, Results, key
 from medasr_service.evaluation.samples import Sample
+from medasr_service.model.digests import sha256
 from medasr_service.transcriber import Decoding, Options, Transcriber
 
 

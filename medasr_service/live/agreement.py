@@ -8,7 +8,7 @@ the boundary, in the gap behind the last word given out, is not looked at again.
 
 from collections.abc import Sequence
 
-from medasr_service.transcript import Word
+from medasr_service.text.transcript import Word
 
 SHIFT_FRAMES = 4  # two decodes hear the same word a few frames apart
 REPEAT_FRAMES = 2  # behind a word, the same one cannot yet have been said again

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from medasr_service.errors import MedASRError
-from medasr_service.transcript import Word
+from medasr_service.text.transcript import Word
 
 
 @dataclass(frozen=True, slots=True)

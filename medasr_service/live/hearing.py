@@ -8,15 +8,15 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from medasr_service import ctc
-from medasr_service.audio import AudioInfo
-from medasr_service.ctc import Vocabulary
-from medasr_service.geometry import FrameGeometry
+from medasr_service.audio.stream import AudioInfo
+from medasr_service.decoding import ctc
+from medasr_service.decoding.ctc import Vocabulary
 from medasr_service.live.agreement import Agreement
 from medasr_service.live.window import Window
+from medasr_service.model.geometry import FrameGeometry
 from medasr_service.settings import Settings
+from medasr_service.text.transcript import Word
 from medasr_service.transcriber import Infer
-from medasr_service.transcript import Word
 
 QUIET_STEP_S = 1.5  # between decodes while nothing seems to be said
 PAUSE_S = 0.1  # between two decodes at the least

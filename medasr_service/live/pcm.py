@@ -3,9 +3,9 @@
 import numpy as np
 import soxr
 
-from medasr_service.audio import SAMPLE_RATE
+from medasr_service.audio.stream import SAMPLE_RATE
 from medasr_service.errors import InvalidAudio
-from medasr_service.geometry import Waveform
+from medasr_service.model.geometry import Waveform
 
 FULL_SCALE = 1 << 15
 

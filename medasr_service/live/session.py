@@ -7,10 +7,8 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from medasr_service import dictation
-from medasr_service.ctc import Vocabulary
+from medasr_service.decoding.ctc import Vocabulary
 from medasr_service.errors import InvalidRequest, MedASRError
-from medasr_service.geometry import FrameGeometry, Waveform
 from medasr_service.live.events import (
     Cleared,
     Committed,
@@ -23,9 +21,11 @@ from medasr_service.live.events import (
 )
 from medasr_service.live.hearing import Decode, Hearing
 from medasr_service.live.writing import Writer
+from medasr_service.model.geometry import FrameGeometry, Waveform
 from medasr_service.settings import Settings
+from medasr_service.text import dictation
+from medasr_service.text.transcript import Word
 from medasr_service.transcriber import Infer
-from medasr_service.transcript import Word
 
 MIN_COMMIT_S = 0.1  # OpenAI's limit
 HEARD_S = 0.2  # with so much behind the last sound, a decode has heard all of it

@@ -5,7 +5,7 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
-from medasr_service.geometry import FrameGeometry, Waveform
+from medasr_service.model.geometry import FrameGeometry, Waveform
 
 QUIET = 0.03  # of the loudest frame (-30 dB): below, nothing is said
 ABOVE_NOISE, NOISE = 3.0, 0.2  # nor below three times the noise, where that is far from the loudest

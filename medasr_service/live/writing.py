@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from medasr_service import dictation
-from medasr_service.dictation import Cursor
-from medasr_service.transcript import Word
+from medasr_service.text import dictation
+from medasr_service.text.dictation import Cursor
+from medasr_service.text.transcript import Word
 
 
 class Writer:

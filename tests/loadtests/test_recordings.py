@@ -6,7 +6,7 @@ import pytest
 import soundfile
 
 from loadtests.recordings import FIVE_SECONDS, FORMATS, dictations, encoded, speech
-from medasr_service import audio
+from medasr_service.audio import stream as audio
 
 
 def test_lengths_and_formats_are_mixed() -> None:

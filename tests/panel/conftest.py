@@ -21,7 +21,7 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
-from medasr_service.geometry import Waveform
+from medasr_service.model.geometry import Waveform
 from tests.conftest import ROOT, Service
 from tests.panel.voice import SPOKEN
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from medasr_service.checkpoint import DEMO_NOTICE
+from medasr_service.model.checkpoint import DEMO_NOTICE
 from tests.conftest import CLIPS, SAMPLE, Service
 from tests.panel.conftest import PHONE, Opener, problem, shot, text_of
 

@@ -15,7 +15,7 @@ import numpy as np
 import soxr
 from playwright.sync_api import Page
 
-from medasr_service.geometry import Waveform
+from medasr_service.model.geometry import Waveform
 from tests.conftest import CLIPS
 
 SPOKEN = CLIPS[4]  # 9 s, with a heading and three sentences

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from medasr_service.transcript import Transcript, Word
+from medasr_service.text.transcript import Transcript, Word
 
 MAX_LINES, MAX_LINE = 2, 42
 MIN_CUE_S, MAX_CUE_S = 1.0, 7.0

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from medasr_service.geometry import Emission, FrameGeometry, Waveform
+from medasr_service.model.geometry import Emission, FrameGeometry, Waveform
 
 SURE = 0.9  # posterior of the blank in both windows
 STEEPNESS = 2.0  # per frame: away from the seam one window decides, or unsure pieces would be averaged away

@@ -9,8 +9,8 @@ import html
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from medasr_service import pages
-from medasr_service.transcript import Transcript, Word
+from medasr_service.text import pages
+from medasr_service.text.transcript import Transcript, Word
 
 UNDERLINED, PLAIN = "\033[4;33m", "\033[0m"  # in yellow
 

@@ -5,8 +5,8 @@ Works on a stream: of the words known so far, only those are cut off that later 
 
 from collections.abc import Sequence
 
-from medasr_service import dictation
-from medasr_service.dictation import Item
+from medasr_service.text import dictation
+from medasr_service.text.dictation import Item
 
 PAUSE_S = 0.6  # ends a segment
 LONG_SEGMENT_S, SHORT_PAUSE_S = 10.0, 0.2  # in a segment this long, a shorter pause will do

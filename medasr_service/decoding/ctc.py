@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from medasr_service.geometry import Emission, FrameGeometry
-from medasr_service.transcript import Token, Word
+from medasr_service.model.geometry import Emission, FrameGeometry
+from medasr_service.text.transcript import Token, Word
 
 WORD_START = "▁"  # SentencePiece's mark for "a word begins here"
 

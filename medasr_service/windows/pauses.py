@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from medasr_service.chunking import Chunk, least_stride
-from medasr_service.geometry import Emission, FrameGeometry, Waveform
+from medasr_service.model.geometry import Emission, FrameGeometry, Waveform
+from medasr_service.windows.chunking import Chunk, least_stride
 
 SEARCH_S = 5.0  # the cut is in these last seconds of a window
 PAUSE_S = 0.2  # what must be quiet around a cut

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from medasr_service.geometry import Emission, Waveform
+from medasr_service.model.geometry import Emission, Waveform
 from medasr_service.transcriber import Infer
 
 PATIENCE = 0.2  # seconds that a window may wait longer for each second that it is longer

@@ -9,11 +9,11 @@ from safetensors import SafetensorError, safe_open
 from tokenizers import Tokenizer
 
 from medasr_service.errors import ModelUnavailable
-from medasr_service.geometry import FrameGeometry
-from medasr_service.manifest import MANIFEST, SHIPPED, Manifest, find, missing_makers, revisions
+from medasr_service.model.geometry import FrameGeometry
+from medasr_service.model.manifest import MANIFEST, SHIPPED, Manifest, find, missing_makers, revisions
 from medasr_service.settings import DEMO_MODEL, Settings
 
-DEMO_FOLDER = Path(__file__).parent / "demo_model"
+DEMO_FOLDER = Path(__file__).parent.parent / "demo_model"
 DEMO_NOTICE = "demo model, trained on synthetic voices: not for clinical use"
 
 
@@ -123,7 +123,7 @@ def _kept(settings: Settings) -> Checkpoint | None:
 
 
 def _from_hub(settings: Settings) -> Checkpoint:
-    from medasr_service import hub  # only here: its packages are slow to import, and most starts do without
+    from medasr_service.model import hub
 
     folder = hub.download(settings.model, settings.revision)
     return Checkpoint(folder, settings.model, frozenset({"medasr"}), folder.name, False, settings.revision)

@@ -12,11 +12,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from medasr_service.digests import sha256
+from medasr_service.model.digests import sha256
 
 MODEL, MANIFEST = "model.onnx", "manifest.json"
 FORMAT = 4  # raise it when the exported graph or the set of files changes
-SHIPPED = Path(__file__).parent.parent / "artefacts"
+SHIPPED = Path(__file__).parents[2] / "artefacts"
 """Artefacts that came with the sources: a Bento has the demo model's."""
 MAKERS = ("torch", "transformers", "onnxscript")
 

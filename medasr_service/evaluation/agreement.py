@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rapidfuzz.distance import Levenshtein
 
-from medasr_service.transcript import Word
+from medasr_service.text.transcript import Word
 
 Best: TypeAlias = NDArray[np.int16]
 """The likeliest piece of each frame of a window, shape [frames]."""

@@ -33,12 +33,12 @@ from flashlight.lib.text.decoder import (
 )
 from numpy.typing import NDArray
 
-from medasr_service import ctc
-from medasr_service.ctc import WORD_START, Vocabulary
-from medasr_service.geometry import Emission
-from medasr_service.keywords import Keywords
+from medasr_service.decoding import ctc
+from medasr_service.decoding.ctc import WORD_START, Vocabulary
+from medasr_service.decoding.keywords import Keywords
+from medasr_service.model.geometry import Emission
 from medasr_service.settings import Settings
-from medasr_service.transcript import Token
+from medasr_service.text.transcript import Token
 
 LN_10 = math.log(10)
 NEVER = -1e4  # a log-posterior that no hypothesis survives
@@ -53,7 +53,7 @@ _NUMBER = re.compile(r"\d|^[%/.:-]+$")
 class Weights:
     """The parameters of the search, under torchaudio's names; scores in natural logarithms.
 
-    ``keyword_score``: of a letter of a keyword, see medasr_service/keywords.py.
+    ``keyword_score``: of a letter of a keyword, see medasr_service/decoding/keywords.py.
     """
 
     beam_size: int

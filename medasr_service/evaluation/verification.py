@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict, dataclass
 
-from medasr_service.agreement import CRITICAL, Check, Counts, Difference
+from medasr_service.evaluation.agreement import CRITICAL, Check, Counts, Difference
 
 FEW_WORDS = 5_000  # half an hour or so: with fewer, thresholds of a few in a thousand say little
 

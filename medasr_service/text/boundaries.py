@@ -16,8 +16,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from medasr_service.geometry import Waveform
-from medasr_service.transcript import Word
+from medasr_service.model.geometry import Waveform
+from medasr_service.text.transcript import Word
 
 PAUSE_S = 0.1  # the closure of a stop consonant is shorter
 BEFORE_S, AFTER_S = (

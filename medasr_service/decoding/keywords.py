@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medasr_service.ctc import WORD_START, Vocabulary
+from medasr_service.decoding.ctc import WORD_START, Vocabulary
 from medasr_service.errors import InvalidRequest, ModelUnavailable
-from medasr_service.geometry import Emission
+from medasr_service.model.geometry import Emission
 from medasr_service.settings import Settings
 
 MAX_TERMS = 500

@@ -21,7 +21,7 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from medasr_service import mp4, ogg
+from medasr_service.audio import mp4, ogg
 from medasr_service.errors import (
     AudioTooLong,
     EmptyAudio,
@@ -29,7 +29,7 @@ from medasr_service.errors import (
     TruncatedAudio,
     UnsupportedAudio,
 )
-from medasr_service.geometry import Waveform
+from medasr_service.model.geometry import Waveform
 
 SAMPLE_RATE = 16_000
 MIN_DURATION_S = 0.1  # OpenAI's limit

@@ -8,8 +8,8 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from medasr_service import cues
-from medasr_service.transcript import Segment, Token, Transcript, Word
+from medasr_service.text import cues
+from medasr_service.text.transcript import Segment, Token, Transcript, Word
 
 Json = dict[str, Any]
 

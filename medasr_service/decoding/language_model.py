@@ -11,10 +11,10 @@ from pathlib import Path
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RemoteEntryNotFoundError
 
-from medasr_service.checkpoint import Checkpoint
-from medasr_service.ctc import WORD_START, Vocabulary
+from medasr_service.decoding.ctc import WORD_START, Vocabulary
+from medasr_service.decoding.keywords import configured
 from medasr_service.errors import InvalidRequest, ModelUnavailable
-from medasr_service.keywords import configured
+from medasr_service.model.checkpoint import Checkpoint
 from medasr_service.settings import Settings
 
 try:
@@ -22,7 +22,7 @@ try:
     from flashlight.lib.text.decoder.kenlm import KenLM
     from flashlight.lib.text.dictionary import Dictionary
 
-    from medasr_service.beam import BeamDecoder, Weights
+    from medasr_service.decoding.beam import BeamDecoder, Weights
 except ImportError:  # no wheel for this version of Python
     KenLM = None
 

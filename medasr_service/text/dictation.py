@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
-from medasr_service.transcript import Word
+from medasr_service.text.transcript import Word
 
 MAX_MARKER_PARTS = 5  # the longest known damage, "{next} para}graph}", has three
 MAX_MARKER_GAP_S = 2.0  # words further apart are not one marker

@@ -1,0 +1,1 @@
+"""Posteriors to tokens and words."""

@@ -1,0 +1,1 @@
+"""The process: the BentoML services, admission, leaving in order."""

@@ -1,0 +1,1 @@
+"""Words to what a person reads."""

@@ -1,0 +1,1 @@
+"""Long sound to windows, and what was heard in them back to one."""
