@@ -47,7 +47,7 @@ loadtest: setup
 
 # BENCH has its arguments: make bench BENCH='--rounds 1'
 bench: setup
-	$(BIN)/python -m loadtests.benchmark $(BENCH)
+	$(BIN)/python -m benchmarks.speed $(BENCH)
 
 demo-model: setup
 	$(BIN)/pip install --quiet -e '.[training]'

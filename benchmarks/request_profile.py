@@ -1,6 +1,6 @@
 """Where the time of one request goes: 20 s of speech, the full size, alone on the machine.
 
-    python -m loadtests.request_profile
+    python -m benchmarks.request_profile
 
 The forward pass and the features are timed in this process, the operators by ONNX Runtime's own profiler, the
 whole request over HTTP; what lies between is the hop between the two processes and HTTP itself.
@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from loadtests import random_checkpoint
-from loadtests.benchmark import CHECKPOINT, REPORT, dictation, flac, running
+from benchmarks import random_checkpoint
+from benchmarks.speed import CHECKPOINT, REPORT, dictation, flac, running
 from medasr_service import engines
 from medasr_service.decoding.ctc import Vocabulary
 from medasr_service.engines.cpu import quota

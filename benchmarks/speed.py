@@ -1,11 +1,11 @@
 """The service against the prototype: one run, one machine, the same weights, through HTTP.
 
-    python -m loadtests.benchmark                    # about half an hour on two cores
-    python -m loadtests.benchmark --rounds 1 --only ten_minutes users
+    python -m benchmarks.speed                    # about half an hour on two cores
+    python -m benchmarks.speed --rounds 1 --only ten_minutes users
 
 The weights are random, of google/medasr's exact size: for speed and memory the text does not matter.
 Contenders take turns, so that a machine that slows down slows all of them; figures are medians, and what
-counts are the ratios. After them ``live`` is measured, without HTTP (loadtests/live.py).
+counts are the ratios. After them ``live`` is measured, without HTTP (benchmarks/live.py).
 Writes build/benchmark/: results.json, table.md, benchmark.png.
 """
 
@@ -30,9 +30,10 @@ import httpx
 import numpy as np
 import soundfile
 
-from loadtests import memory, random_checkpoint
+from benchmarks import random_checkpoint
+from benchmarks.chunk_lengths import clips
+from loadtests import memory
 from loadtests.__main__ import free_port, stop, wait_until_ready
-from loadtests.chunk_lengths import clips
 from medasr_service.model.geometry import Waveform
 
 ROOT = Path(__file__).parent.parent
@@ -171,7 +172,7 @@ def running(name: str) -> Iterator[Contender]:
     port = free_port()
     environment = {**os.environ, "MEDASR_MODEL": str(CHECKPOINT), "MEDASR_PORT": str(port)}
     if name == PROTOTYPE:
-        command = [sys.executable, "-m", "loadtests.prototype_server", str(CHECKPOINT), str(port)]
+        command = [sys.executable, "-m", "benchmarks.prototype_server", str(CHECKPOINT), str(port)]
     else:
         environment["MEDASR_PRECISION"] = name
         command = [str(Path(sys.executable).with_name("bentoml")), "serve", "service:MedASR"]
@@ -230,7 +231,7 @@ def compare(works: Sequence[str], rounds: int) -> list[Contender]:
 
 
 def live_figures(precision: str) -> dict[str, Any]:
-    command = [sys.executable, "-m", "loadtests.live", "--cost", str(CHECKPOINT), "--precision", precision]
+    command = [sys.executable, "-m", "benchmarks.live", "--cost", str(CHECKPOINT), "--precision", precision]
     output = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout
     figures: dict[str, Any] = json.loads(output)
     print(f"live, {precision}: {figures['streams_held']} streams held", flush=True)

@@ -1,7 +1,7 @@
 """The engine alone against sherpa-onnx's MedASR: 60 s of speech, the same weights, two threads, one run.
 
     pip install sherpa-onnx
-    python -m loadtests.sherpa
+    python -m benchmarks.sherpa
 
 sherpa-onnx reads a recording in one forward and computes its own features; its 8-bit model rounds activations
 by one range for a whole tensor. Here: windows as served, features, stitching and decoding included.
@@ -23,8 +23,8 @@ import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from transformers import AutoModelForCTC
 
-from loadtests import random_checkpoint
-from loadtests.benchmark import CHECKPOINT, dictation, flac
+from benchmarks import random_checkpoint
+from benchmarks.speed import CHECKPOINT, dictation, flac
 from medasr_service import engines
 from medasr_service.decoding.ctc import Vocabulary
 from medasr_service.model import checkpoint

@@ -1,6 +1,6 @@
 """What cutting into windows does to the text: chunk lengths from 5 to 30 s against one single forward.
 
-    python -m loadtests.chunk_lengths
+    python -m benchmarks.chunk_lengths
 
 Recordings of 21 to 28 s, short enough for one forward, are joined from the bundled clips with pauses of 0 to
 0.5 s, so that windows cut in the middle of words. Each is read in one forward and in windows, and the texts

@@ -1,8 +1,8 @@
 """Live dictation, measured: what it writes against the file's text, how late the text comes, how many speak.
 
-    python -m loadtests.live                                    # full-size cost, the demo model's words
-    python -m loadtests.live --cost none                        # the demo model alone
-    python -m loadtests.live --simulate --seconds 120
+    python -m benchmarks.live                                    # full-size cost, the demo model's words
+    python -m benchmarks.live --cost none                        # the demo model alone
+    python -m benchmarks.live --simulate --seconds 120
 
 The full-size network with random weights costs what google/medasr costs, and hears nothing. So each batch is
 run twice: by the full-size network, whose posteriors are thrown away, and by the demo model, whose posteriors
@@ -35,7 +35,7 @@ import jiwer
 import numpy as np
 import soundfile
 
-from loadtests import random_checkpoint, virtual_time
+from benchmarks import random_checkpoint, virtual_time
 from medasr_service import engines
 from medasr_service.decoding.ctc import Vocabulary
 from medasr_service.live.events import Completed, Delta, Event

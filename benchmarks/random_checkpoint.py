@@ -1,6 +1,6 @@
 """A checkpoint of google/medasr's exact size with random weights: for speed and memory, not for text.
 
-python -m loadtests.random_checkpoint build/random-checkpoint
+python -m benchmarks.random_checkpoint build/random-checkpoint
 MEDASR_MODEL=build/random-checkpoint make run
 """
 

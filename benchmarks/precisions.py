@@ -1,7 +1,7 @@
 """The ladder of precisions: how far each is from fp32 on the demo model, how fast it is at the full size.
 
-    python -m loadtests.precisions
-    pip install openvino && python -m loadtests.precisions       # with OpenVINO's bf16 as well
+    python -m benchmarks.precisions
+    pip install openvino && python -m benchmarks.precisions       # with OpenVINO's bf16 as well
 
 Agreement: the bundled clips at three speeds, quiet and with white noise at 20 and 10 dB. Noise makes the
 model unsure, and easy to tip. Speed: one window of 20 s, and eight of 3 s in one batch, seconds of audio per
@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 from onnxruntime.quantization import QuantType, matmul_nbits_quantizer, quantize_dynamic
 from rapidfuzz.distance import Levenshtein
 
-from loadtests import random_checkpoint
-from loadtests.benchmark import CHECKPOINT
-from loadtests.chunk_lengths import clips
+from benchmarks import random_checkpoint
+from benchmarks.chunk_lengths import clips
+from benchmarks.speed import CHECKPOINT
 from medasr_service import engines
 from medasr_service.decoding import ctc
 from medasr_service.decoding.ctc import Vocabulary

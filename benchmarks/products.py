@@ -1,6 +1,6 @@
 """How fast this machine multiplies: the limit of every engine, in fp32 and in 8 bits.
 
-    python -m loadtests.products
+    python -m benchmarks.products
 
 One product of the network's largest kind, 20 s of frames: [500, 512] by [512, 2048], by ONNX Runtime, in
 billions of operations a second, the best of many. int8 has signed weights; unsigned ones would allow all

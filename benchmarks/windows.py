@@ -1,6 +1,6 @@
 """Windows cut at pauses against fixed windows: what is computed, and what becomes of the text.
 
-    python -m loadtests.windows
+    python -m benchmarks.windows
 
 Long recordings are joined from the bundled clips, once with pauses as in dictation, faint noise in them, and
 once without any. Uses the model of MEDASR_MODEL; seeded.
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import jiwer
 import numpy as np
 
-from loadtests.chunk_lengths import clips
+from benchmarks.chunk_lengths import clips
 from medasr_service import engines, settings
 from medasr_service.decoding import ctc
 from medasr_service.decoding.ctc import Vocabulary

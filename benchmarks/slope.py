@@ -1,7 +1,7 @@
 """Whether memory creeps: 2,000 requests of random lengths from 0.3 to 30 s, eight at a time.
 
-    python -m loadtests.slope                                   # the demo model
-    MEDASR_MODEL=build/random-checkpoint python -m loadtests.slope --requests 300
+    python -m benchmarks.slope                                   # the demo model
+    MEDASR_MODEL=build/random-checkpoint python -m benchmarks.slope --requests 300
 
 After a warm-up of a fifth of them a line is fitted through the memory (PSS of all processes) over the rest.
 """
@@ -17,9 +17,9 @@ from pathlib import Path
 import httpx
 import numpy as np
 
+from benchmarks.speed import dictation, flac
 from loadtests import memory
 from loadtests.__main__ import free_port, stop, wait_until_ready
-from loadtests.benchmark import dictation, flac
 
 ROOT = Path(__file__).parent.parent
 AT_A_TIME, RATE = 8, 16_000

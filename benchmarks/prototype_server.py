@@ -1,6 +1,6 @@
 """What the service is measured against: the plan's first sketch, FastAPI around the transformers pipeline.
 
-python -m loadtests.prototype_server build/random-checkpoint 8500
+python -m benchmarks.prototype_server build/random-checkpoint 8500
 """
 
 import contextlib

@@ -1,8 +1,8 @@
 """What decoding costs beside the forward pass, and what a big language model costs in memory.
 
-python -m loadtests.decoding --model build/random-checkpoint: milliseconds of one core for a 20 s chunk of the
-demo model's posteriors, quiet and in white noise, where the search has most to do, beside the forward pass of
-the model given. python -m loadtests.decoding --memory 450: a KenLM file of so many MB in two processes.
+python -m benchmarks.decoding --model build/random-checkpoint: milliseconds of one core for a 20 s chunk of
+the demo model's posteriors, quiet and in white noise, where the search has most to do, beside the forward
+pass of the model given. python -m benchmarks.decoding --memory 450: a KenLM file of so many MB in two processes.
 """
 
 import argparse
