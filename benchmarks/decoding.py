@@ -2,7 +2,8 @@
 
 python -m benchmarks.decoding --model build/random-checkpoint: milliseconds of one core for a 20 s chunk of
 the demo model's posteriors, quiet and in white noise, where the search has most to do, beside the forward
-pass of the model given. python -m benchmarks.decoding --memory 450: a KenLM file of so many MB in two processes.
+pass of the model given. python -m benchmarks.decoding --memory 450: a KenLM file of so many MB in two
+processes.
 """
 
 import argparse

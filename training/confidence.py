@@ -26,11 +26,11 @@ from numpy.typing import NDArray
 
 from medasr_service import settings
 from medasr_service.cli import model
-from medasr_service.decoding import confidence
 from medasr_service.decoding.confidence import Confidence, log_odds
 from medasr_service.evaluation import scoring, summary
 from medasr_service.model import checkpoint
 from medasr_service.model.checkpoint import DEMO_FOLDER
+from medasr_service.model.manifest import CONFIDENCE
 from medasr_service.text.transcript import Word
 from medasr_service.transcriber import Options, Transcriber
 from training.evaluation import Recording, Texts, speak_short
@@ -217,7 +217,7 @@ def main() -> None:
     thresholds(held_out, line)
     if options.write:
         content = {"slope": line.slope, "intercept": line.intercept, "words": len(fitting)}
-        (DEMO_FOLDER / confidence.FILE).write_text(json.dumps(content, indent=2) + "\n")
+        (DEMO_FOLDER / CONFIDENCE).write_text(json.dumps(content, indent=2) + "\n")
         PLOT.parent.mkdir(exist_ok=True)
         plot(held_out, line, PLOT)
 

@@ -17,6 +17,7 @@ from medasr_service.api.event_stream import FAILED
 from medasr_service.api.keys import SUBPROTOCOL
 from medasr_service.api.realtime_events import Json
 from medasr_service.api.served import Served, served_or_503
+from medasr_service.audio.pcm import PCM16
 from medasr_service.errors import Draining, InvalidRequest, MedASRError
 from medasr_service.live.events import (
     Cleared,
@@ -28,7 +29,6 @@ from medasr_service.live.events import (
     SpeechStarted,
     SpeechStopped,
 )
-from medasr_service.live.pcm import PCM16
 from medasr_service.live.session import Session
 from medasr_service.model.geometry import Waveform
 from medasr_service.settings import Settings

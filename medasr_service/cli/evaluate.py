@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from medasr_service.cli import model
 from medasr_service.cli.status import EXIT_OK, EXIT_SOME_FAILED, EXIT_STOPPED
-from medasr_service.decoding import confidence, keywords, language_model
+from medasr_service.decoding import keywords, language_model
 from medasr_service.errors import UsageError
 from medasr_service.evaluation import output, samples
 from medasr_service.evaluation.results import Result, Results
@@ -25,6 +25,7 @@ from medasr_service.evaluation.transcripts import transcripts
 from medasr_service.model import checkpoint
 from medasr_service.model.checkpoint import Checkpoint
 from medasr_service.model.digests import sha256
+from medasr_service.model.manifest import CONFIDENCE
 from medasr_service.settings import Settings
 from medasr_service.transcriber import Decoding, Options, Transcriber
 from medasr_service.version import VERSION
@@ -169,7 +170,7 @@ def _conditions(
         "text": formatting,
         "version": VERSION,
     }
-    if (fitted := found.folder / confidence.FILE).is_file():
+    if (fitted := found.folder / CONFIDENCE).is_file():
         conditions["probabilities"] = f"{fitted.name} {sha256(fitted)[:12]}"
     file = language_model.locate(found, config) if decoding == "lm" else None
     if file:

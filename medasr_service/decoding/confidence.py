@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from medasr_service.errors import ModelUnavailable
+from medasr_service.model.manifest import CONFIDENCE
 
-FILE = "confidence.json"
 CERTAIN = 1e-4  # odds beyond are not told apart: the fit has not seen enough such words
 
 
@@ -34,14 +34,14 @@ class Confidence:
         Raises ModelUnavailable for a file that is no such map.
         """
         try:
-            content: Any = json.loads((folder / FILE).read_text())
+            content: Any = json.loads((folder / CONFIDENCE).read_text())
             found = cls(float(content["slope"]), float(content["intercept"]))
         except FileNotFoundError:
             return cls()
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ModelUnavailable(f"{folder / FILE} cannot be read: {error}") from None
+            raise ModelUnavailable(f"{folder / CONFIDENCE} cannot be read: {error}") from None
         if not (found.slope > 0 and math.isfinite(found.slope) and math.isfinite(found.intercept)):
-            raise ModelUnavailable(f"{folder / FILE}: the slope must be above 0, and both finite")
+            raise ModelUnavailable(f"{folder / CONFIDENCE}: the slope must be above 0, and both finite")
         return found
 
     def probability(self, posterior: float) -> float:

@@ -21,13 +21,20 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from medasr_service.decoding import confidence
 from medasr_service.errors import ModelUnavailable
 from medasr_service.model.checkpoint import Checkpoint
 from medasr_service.model.digests import sha256
-from medasr_service.model.manifest import FORMAT, MAKERS, MANIFEST, MODEL, Manifest, missing_makers
+from medasr_service.model.manifest import (
+    CONFIDENCE,
+    FORMAT,
+    MAKERS,
+    MANIFEST,
+    MODEL,
+    Manifest,
+    missing_makers,
+)
 
-KEPT = ("config.json", "tokenizer.json", "processor_config.json", "preprocessor_config.json", confidence.FILE)
+KEPT = ("config.json", "tokenizer.json", "processor_config.json", "preprocessor_config.json", CONFIDENCE)
 SOURCES = ("model.safetensors", *KEPT)
 
 MAX_WAIT_S = 1800.0  # for another process's export; google/medasr takes a minute or two

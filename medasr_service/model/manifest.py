@@ -14,7 +14,7 @@ from typing import Any
 
 from medasr_service.model.digests import sha256
 
-MODEL, MANIFEST = "model.onnx", "manifest.json"
+MODEL, MANIFEST, CONFIDENCE = "model.onnx", "manifest.json", "confidence.json"
 FORMAT = 4  # raise it when the exported graph or the set of files changes
 SHIPPED = Path(__file__).parents[2] / "artefacts"
 """Artefacts that came with the sources: a Bento has the demo model's."""

@@ -23,8 +23,8 @@ from medasr_service.api.pace import Patience
 from medasr_service.api.uploads import BodyLimit
 from medasr_service.audio import stream as audio
 from medasr_service.errors import AudioTooLong, InvalidAudio
+from tests.audio.test_stream import encode, ffmpeg, sound
 from tests.conftest import CLIPS, http_scope
-from tests.test_audio import encode, ffmpeg, sound
 
 ROUTE = "/v1/audio/transcriptions"
 BOUNDARY = "a-boundary"

@@ -108,10 +108,10 @@ def test_nothing_of_a_request_is_kept_until_its_limit() -> None:
 def test_bentoml_takes_this_limit_and_not_its_own() -> None:
     from bentoml._internal.server.base_app import BaseAppFactory
 
-    import service
+    from medasr_service.serving import services
 
     class Factory(BaseAppFactory):
         name = "any"
 
     [middleware] = Factory(timeout=5).middlewares
-    assert vars(middleware)["cls"] is service.time_limit
+    assert vars(middleware)["cls"] is services.time_limit

@@ -22,8 +22,8 @@ from websockets.exceptions import ConnectionClosed
 
 from medasr_service.api.app import create_app
 from medasr_service.api.served import Served
+from medasr_service.audio.pcm import PCM16
 from medasr_service.errors import NotReady
-from medasr_service.live.pcm import PCM16
 from medasr_service.model.checkpoint import Checkpoint
 from medasr_service.model.geometry import Emission, Waveform
 from medasr_service.settings import Settings

@@ -323,7 +323,7 @@ def test_a_stream_says_what_the_plain_answer_says(client: TestClient) -> None:
 
 
 def test_silence_gives_an_empty_done(client: TestClient) -> None:
-    from tests.test_audio import encode
+    from tests.audio.test_stream import encode
 
     silence = encode(LONG[:16_000] * 0)
     [done] = events(client.post(ROUTE, files={"file": ("a.wav", silence)}, data={"stream": "true"}).text)

@@ -12,7 +12,7 @@ from medasr_service.audio import ogg
 from medasr_service.audio import stream as audio
 from medasr_service.audio.stream import AudioInfo
 from medasr_service.errors import InvalidAudio, TruncatedAudio
-from tests.test_audio import decode, encode, ffmpeg, likeness, reference, sound
+from tests.audio.test_stream import decode, encode, ffmpeg, likeness, reference, sound
 
 FLAGS, NUMBER, CHECKSUM = slice(5, 6), slice(18, 22), slice(22, 26)
 

@@ -27,7 +27,7 @@ from medasr_service.model.geometry import Emission, FrameGeometry
 from medasr_service.settings import Settings
 from medasr_service.text.transcript import Token
 from medasr_service.transcriber import Options, Transcriber
-from tests.test_beam import ARPA
+from tests.decoding.test_beam import ARPA
 
 NOT_FOUND = httpx2.Response(404, request=httpx2.Request("GET", "https://hub"))
 FILE = DEMO_FOLDER / "lm_6.kenlm"

@@ -11,9 +11,10 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medasr_service.decoding.confidence import AS_IT_IS, FILE, Confidence
+from medasr_service.decoding.confidence import AS_IT_IS, Confidence
 from medasr_service.errors import ModelUnavailable
 from medasr_service.model.checkpoint import DEMO_FOLDER
+from medasr_service.model.manifest import CONFIDENCE
 from medasr_service.transcriber import Options, Transcriber
 from tests.conftest import CLIPS
 from training import confidence as measuring
@@ -52,8 +53,8 @@ def test_slope_and_intercept_are_a_line_between_log_odds() -> None:
      '{"slope": NaN, "intercept": 0}', '{"slope": 1, "intercept": Infinity}'],
 )  # fmt: skip
 def test_a_damaged_file_stops_the_start(tmp_path: Path, content: str) -> None:
-    (tmp_path / FILE).write_text(content)
-    with pytest.raises(ModelUnavailable, match=FILE) as caught:
+    (tmp_path / CONFIDENCE).write_text(content)
+    with pytest.raises(ModelUnavailable, match=CONFIDENCE) as caught:
         Confidence.load(tmp_path)
     assert "\n" not in caught.value.message
 

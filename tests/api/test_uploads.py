@@ -30,8 +30,8 @@ from medasr_service.model.checkpoint import Checkpoint
 from medasr_service.model.geometry import Emission, Waveform
 from medasr_service.settings import Settings
 from medasr_service.transcriber import Infer, Transcriber
+from tests.audio.test_stream import encode, sound
 from tests.conftest import http_scope
-from tests.test_audio import encode, sound
 
 ROUTE = "/v1/audio/transcriptions"
 BOUNDARY = "a-boundary"

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from medasr_service.audio.pcm import PCM16
 from medasr_service.errors import InvalidRequest, NotReady
 from medasr_service.live import session as live_session
 from medasr_service.live.agreement import Agreement
@@ -22,7 +23,6 @@ from medasr_service.live.events import (
     SpeechStarted,
     SpeechStopped,
 )
-from medasr_service.live.pcm import PCM16
 from medasr_service.live.session import Session, TurnDetection
 from medasr_service.live.writing import Writer
 from medasr_service.model.geometry import Emission, Waveform

@@ -1,0 +1,254 @@
+"""The BentoML services: MedASRModel runs the network, MedASR answers requests. Wiring only.
+
+BentoML imports this module in each of its processes: the supervisor, the model's, the entry's. What only one
+of them needs is imported where that one needs it, for their memory and for the time of a start.
+"""
+
+import asyncio
+import logging
+import os
+import sys
+from functools import cache, partial
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import bentoml
+import numpy as np
+from aiohttp import ClientError
+from bentoml import IODescriptor
+from bentoml._internal.server.http import traffic
+from bentoml.exceptions import BentoMLException
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from config.models import PORTS
+from medasr_service import settings
+from medasr_service.errors import MedASRError, ModelUnavailable, NotReady
+from medasr_service.model import digests
+from medasr_service.model.checkpoint import DEMO_NOTICE, resolve
+from medasr_service.model.geometry import Emission, Waveform
+from medasr_service.serving import address, preparation, shutdown
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+SETTINGS = settings.load()
+PORT = SETTINGS.port or PORTS["medasr"]
+NEVER_S = 1_000_000_000
+# BentoML's dispatcher runs its first eleven calls one by one, to learn how long a batch takes. Of no sound,
+# they cost nothing; what a batch takes it goes on learning.
+TRAINING_CALLS = 11
+
+log = logging.getLogger("bentoml.medasr")
+
+
+@cache
+def application() -> "FastAPI":
+    from medasr_service.api.app import create_app
+
+    return create_app(SETTINGS)
+
+
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    await application()(scope, receive, send)
+
+
+def time_limit(app: ASGIApp, timeout: float) -> ASGIApp:
+    from medasr_service.api.time_limit import TimeLimit
+
+    return TimeLimit(app, timeout)
+
+
+# BentoML's own keeps a timer of each request, and with it all of its context, until it would be due.
+traffic.TimeoutMiddleware = time_limit  # type: ignore[misc, assignment]
+
+
+def route_labels(app: ASGIApp) -> ASGIApp:
+    from medasr_service.api.labels import RouteLabels
+
+    return RouteLabels(app)
+
+
+def key_check(app: ASGIApp) -> ASGIApp:
+    from medasr_service.api.keys import KeyCheck
+
+    return KeyCheck(app, settings=SETTINGS)
+
+
+def body_limit(app: ASGIApp) -> ASGIApp:
+    from medasr_service.api.pace import Patience
+    from medasr_service.api.uploads import BodyLimit
+
+    patience = Patience(SETTINGS.upload_idle_timeout_s, SETTINGS.upload_min_kb_per_s)
+    return BodyLimit(app, max_upload_mb=SETTINGS.max_upload_mb, patience=patience)
+
+
+@bentoml.service(
+    name="medasr-model",
+    workers=1,
+    traffic={"timeout": SETTINGS.request_timeout_s},
+    # The client between the services closes its session every so many requests, also those under way in it.
+    runner_connection={"max_requests": NEVER_S, "max_age": float(NEVER_S)},
+    logging={"access": {"enabled": False}},  # a line for each window of each request helps nobody
+)
+class MedASRModel:
+    """Loads the checkpoint once; its calls meet in batches."""
+
+    def __init__(self) -> None:
+        from medasr_service import engines
+
+        self._engine = engines.load(resolve(SETTINGS), SETTINGS)
+        self._callers: set[int] = set()
+
+    @bentoml.on_startup
+    async def stay_for_callers(self) -> None:
+        """SIGTERM comes to both services at once; what is under way in the other one needs this one."""
+        shutdown.defer(lambda: shutdown.until_gone(self._callers), SETTINGS.drain_timeout_s)
+
+    # A job that would wait longer than max_latency_ms is dropped: a long file must not lose a window.
+    @bentoml.api(
+        batchable=True,
+        batch_dim=0,
+        max_batch_size=SETTINGS.max_batch_size,
+        max_latency_ms=SETTINGS.request_timeout_s * 1000,
+    )
+    def infer(self, waveforms: list[np.ndarray]) -> list[np.ndarray]:
+        heard = iter(self._engine.infer([each for each in waveforms if len(each)]))
+        return [next(heard) if len(each) else each for each in waveforms]
+
+    @bentoml.api
+    def engine(self, caller_pid: int) -> str:
+        """What runs the network; it runs for as long as the calling process does."""
+        self._callers.add(caller_pid)
+        return self._engine.name
+
+
+class NativeInput(IODescriptor):  # type: ignore[misc]
+    """What BentoML's clients send: a file. The request is handed on as it is, to be read as any other upload
+    is: BentoML's own reading of a Path writes the audio to a named file, and fetches it where a URL is given.
+    """
+
+    audio: Path
+
+    @classmethod
+    async def from_http_request(cls, request: Request, serde: Any) -> "NativeInput":
+        return cast("NativeInput", cls.model_construct(audio=request))
+
+
+@bentoml.service(
+    name="medasr",
+    workers=1,
+    http={"host": SETTINGS.host, "port": PORT},
+    traffic={"timeout": SETTINGS.request_timeout_s},
+    logging={"access": {"request_content_type": False}},  # a client may write there what it likes
+)
+@bentoml.asgi_app(app, path="/")
+class MedASR:
+    """The entry: the mounted application, and a native BentoML API."""
+
+    model = bentoml.depends(MedASRModel)
+
+    @bentoml.on_deployment
+    @staticmethod
+    def prepare() -> None:
+        """Once, before any worker starts: without its model and its port the service does not start."""
+        listens_elsewhere = any(word.startswith(("-p", "--port", "--host")) for word in sys.argv)
+        if not listens_elsewhere and (reason := address.refusal(SETTINGS.host, PORT)):
+            raise SystemExit(f"medasr: {reason}")
+        try:
+            found, os.environ[digests.VARIABLE] = preparation.elsewhere(partial(preparation.check, SETTINGS))
+        except OSError as error:
+            folder = SETTINGS.spool_dir or "the system's temporary folder"
+            raise SystemExit(f"medasr: no upload can be kept in {folder}: {error.strerror}") from None
+        except ModelUnavailable as error:
+            raise SystemExit(f"medasr: {error}") from None
+        log.info("serving %s (%s) on port %d", found.id, found.revision, PORT)
+        if not SETTINGS.keys and not ip_address(SETTINGS.host).is_loopback:
+            log.warning(
+                "no API key is set (MEDASR_API_KEYS): everyone who reaches %s is served", SETTINGS.host
+            )
+        if found.demo:
+            log.warning("%s: %s", found.id, DEMO_NOTICE)
+
+    def __init__(self) -> None:
+        from medasr_service.api.served import Served
+        from medasr_service.decoding import language_model
+        from medasr_service.decoding.confidence import Confidence
+        from medasr_service.decoding.ctc import Vocabulary
+        from medasr_service.engines import MAX_GROUP_SAMPLES
+        from medasr_service.serving.admission import Admission
+        from medasr_service.transcriber import Transcriber
+
+        found = resolve(SETTINGS)
+        vocabulary = Vocabulary.load(found.folder)
+        beam = language_model.load(found, vocabulary, SETTINGS)
+        confidence = Confidence.load(found.folder)
+        admission = Admission(self._infer, MAX_GROUP_SAMPLES, found.geometry.sample_rate)
+        transcriber = Transcriber(admission.infer, vocabulary, found.geometry, SETTINGS, beam, confidence)
+        self._served = Served(
+            found,
+            transcriber,
+            SETTINGS.max_concurrent_requests,
+            max_live_streams=SETTINGS.max_live_streams,
+        )
+        application().state.served = self._served
+
+    async def _infer(self, waveforms: list[Waveform]) -> list[Emission]:
+        try:
+            emissions: list[Emission] = await self.model.to_async.infer(waveforms)
+        except (BentoMLException, ClientError, OSError) as error:
+            log.error("the model service failed: %s", type(error).__name__)
+            raise NotReady("The model cannot be reached.") from None
+        return emissions
+
+    @bentoml.on_startup
+    async def start_warm_up(self) -> None:
+        shutdown.defer(self._served.drain, SETTINGS.drain_timeout_s)
+        self._warm_up_task = asyncio.create_task(self._warm_up())
+        self._warm_up_task.add_done_callback(_log_failure)
+
+    async def _warm_up(self) -> None:
+        """Ready only after the model has run, through the very path that requests take."""
+        silence = np.zeros(self._served.checkpoint.geometry.receptive_samples, np.float32)
+        while not await self._model_is_ready():
+            await asyncio.sleep(0.1)
+        await self._infer([silence])
+        for _ in range(TRAINING_CALLS):
+            await self._infer([silence[:0]])
+        self._served.engine = await self.model.to_async.engine(caller_pid=os.getpid())
+        log.info("ready: %s, %s", self._served.checkpoint.id, self._served.engine)
+
+    async def _model_is_ready(self) -> bool:
+        try:
+            return bool(await self.model.is_ready(timeout=1))
+        except (ClientError, OSError):  # its process does not listen yet
+            return False
+
+    async def __is_ready__(self) -> bool:
+        return self._served.ready
+
+    @bentoml.api(input_spec=NativeInput)
+    async def transcribe(self, audio: Any) -> dict[str, Any]:
+        """The transcript of a recording, as verbose_json with words; errors in OpenAI's shape, here too."""
+        from medasr_service.api import transcriptions
+        from medasr_service.api.refusals import error_response
+        from medasr_service.text import formats
+
+        try:
+            state = application().state
+            transcript = await transcriptions.transcribe_upload(audio, state, file_field="audio")
+        except MedASRError as error:
+            return cast("dict[str, Any]", error_response(error))  # BentoML sends a Response as it is
+        return {**formats.to_verbose_json(transcript, words=True), **self._served.notice}
+
+
+def _log_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()):
+        log.error("the warm-up failed", exc_info=error)
+
+
+# The first is the outermost.
+MedASR.add_asgi_middleware(route_labels)  # type: ignore[attr-defined]
+MedASR.add_asgi_middleware(key_check)  # type: ignore[attr-defined]
+MedASR.add_asgi_middleware(body_limit)  # type: ignore[attr-defined]
