@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message
 
 from medasr_service.api.pace import Patience
 from medasr_service.api.uploads import BodyLimit
+from medasr_service.audio import containers
 from medasr_service.audio import stream as audio
 from medasr_service.errors import AudioTooLong, InvalidAudio
 from tests.audio.test_stream import encode, ffmpeg, sound
@@ -348,7 +349,7 @@ def test_the_ten_hours_are_not_decoded_to_find_out(
     monkeypatch: pytest.MonkeyPatch, announced: bool, most_s: float
 ) -> None:
     decoded = 0
-    decode = audio._decode
+    decode = containers.decode
 
     def counting_decode(*args: Any, **kwargs: Any) -> Iterator[Any]:
         nonlocal decoded
@@ -356,7 +357,7 @@ def test_the_ten_hours_are_not_decoded_to_find_out(
             decoded += len(block)
             yield block, rate
 
-    monkeypatch.setattr(audio, "_decode", counting_decode)
+    monkeypatch.setattr(containers, "decode", counting_decode)
     with pytest.raises(AudioTooLong):
         audio.inspect(io.BytesIO(flac_of_zeros(10, announced=announced)), max_duration_s=600, max_channels=8)
     assert decoded <= most_s * 8_000

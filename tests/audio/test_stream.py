@@ -20,6 +20,7 @@ import soxr
 from fastapi.testclient import TestClient
 from numpy.typing import NDArray
 
+from medasr_service.audio import limits
 from medasr_service.audio import stream as audio
 from medasr_service.audio.stream import SAMPLE_RATE, AudioInfo
 from medasr_service.decoding.ctc import Vocabulary
@@ -209,7 +210,7 @@ def test_the_sound_of_a_video_is_taken() -> None:
 def test_a_stream_of_blocks_equals_resampling_at_once(
     monkeypatch: pytest.MonkeyPatch, rate: int, block_values: int
 ) -> None:
-    monkeypatch.setattr(audio, "BLOCK_VALUES", block_values)
+    monkeypatch.setattr(limits, "BLOCK_VALUES", block_values)
     original = sound(rate=rate).astype(np.float32)
     assert_same(decode(encode(original, rate, coding="FLOAT")), soxr.resample(original, rate, SAMPLE_RATE))
 
@@ -235,7 +236,7 @@ def test_packets_are_gathered_into_blocks(monkeypatch: pytest.MonkeyPatch, name:
     """Or the windows would be put together packet by packet, each time copying all that they hold."""
     suffix, options = FFMPEG[name]
     data = ffmpeg(encode(sound(3.0)), suffix, *options)
-    monkeypatch.setattr(audio, "BLOCK_VALUES", 10_000)
+    monkeypatch.setattr(limits, "BLOCK_VALUES", 10_000)
     blocks = [len(b) for b in audio.stream(io.BytesIO(data), gain=1.0, max_duration_s=60, max_channels=1)]
     assert sum(blocks) == len(decode(data))
     assert len(blocks) <= 16

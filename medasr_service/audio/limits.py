@@ -1,0 +1,41 @@
+"""What a recording may ask for at the most, and the samples that decoders give."""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medasr_service.errors import AudioTooLong, InvalidAudio, TruncatedAudio
+
+MIN_RATE, MAX_RATE = 4_000, 768_000
+BLOCK_VALUES = 1 << 17  # samples x channels decoded at a time: 0.5 MB
+
+Block: TypeAlias = NDArray[np.float32]
+"""Samples as decoded, shape [samples, channels]."""
+Check: TypeAlias = Callable[[int, int, float], None]
+"""Refuses a sample rate, a number of channels, or a duration in seconds (InvalidAudio, AudioTooLong)."""
+
+
+def limits(max_duration_s: float, max_channels: int) -> Check:
+    def check(rate: int, channels: int, duration_s: float) -> None:
+        if not 1 <= channels <= max_channels:
+            raise InvalidAudio(f"The recording has {channels} channels; the limit is {max_channels}.")
+        if not MIN_RATE <= rate <= MAX_RATE:
+            raise InvalidAudio(
+                f"The recording has {rate:,} samples per second; {MIN_RATE:,} to {MAX_RATE:,} are taken."
+            )
+        check_duration(duration_s, max_duration_s)
+
+    return check
+
+
+def check_duration(duration_s: float, limit_s: float) -> None:
+    if duration_s > limit_s:
+        raise AudioTooLong(f"The recording is longer than {limit_s:,.0f} s, the limit of this service.")
+
+
+def truncated(decoded: int, rate: int) -> TruncatedAudio:
+    return TruncatedAudio(
+        f"The recording is damaged or cut off: only the first {decoded / rate:.0f} s or so can be read."
+    )
