@@ -8,20 +8,19 @@ are compared with each other and with what was spoken. Uses the model of MEDASR_
 """
 
 import argparse
-import json
 from collections.abc import Iterator
+from functools import partial
 
 import jiwer
 import numpy as np
-import soundfile
 
+from benchmarks.speech import clips
+from benchmarks.windows import stitched
 from medasr_service import engines, settings
 from medasr_service.decoding import ctc
 from medasr_service.decoding.ctc import Vocabulary
-from medasr_service.engines import Engine
 from medasr_service.model import checkpoint
-from medasr_service.model.checkpoint import DEMO_FOLDER
-from medasr_service.model.geometry import Emission, FrameGeometry, Waveform
+from medasr_service.model.geometry import Emission, Waveform
 from medasr_service.windows import chunking
 
 WINDOWS = (
@@ -38,13 +37,6 @@ WINDOWS = (
 PAUSE_S = 0.5
 
 
-def clips() -> Iterator[tuple[Waveform, str]]:
-    """The bundled clips with the text as spoken."""
-    for line in (DEMO_FOLDER / "clips" / "manifest.jsonl").read_text().splitlines():
-        row = json.loads(line)
-        yield soundfile.read(DEMO_FOLDER / "clips" / row["audio"], dtype="float32")[0], row["text"]
-
-
 def recordings(count: int, rng: np.random.Generator) -> Iterator[tuple[Waveform, str]]:
     """Joined clips with the text as spoken."""
     spoken = list(clips())
@@ -58,16 +50,6 @@ def recordings(count: int, rng: np.random.Generator) -> Iterator[tuple[Waveform,
             waveforms += [waveform, pause]
             texts.append(text)
         yield np.concatenate(waveforms), " ".join(texts)
-
-
-def windowed(
-    engine: Engine, waveform: Waveform, geometry: FrameGeometry, chunk_s: float, stride_s: float, blank: int
-) -> Emission:
-    chunks = list(chunking.split([waveform], geometry, chunk_s=chunk_s, stride_s=stride_s))
-    emissions = engine.infer([chunk.waveform for chunk in chunks])
-    starts = [*(chunk.start_frame for chunk in chunks[1:]), None]
-    stitcher = chunking.Stitcher(blank=blank)
-    return np.concatenate([stitcher.add(*each) for each in zip(chunks, emissions, starts, strict=True)])
 
 
 def main() -> None:
@@ -91,7 +73,8 @@ def main() -> None:
     print("|---|---|---|---|")
     print(f"| one forward | | | {100 * jiwer.wer(texts_spoken, single):.2f} % |")
     for chunk_s, stride_s in WINDOWS:
-        texts = [text(windowed(engine, w, geometry, chunk_s, stride_s, vocabulary.blank)) for w, _ in pairs]
+        cut = partial(chunking.split, geometry=geometry, chunk_s=chunk_s, stride_s=stride_s)
+        texts = [text(stitched(engine, cut([w]), geometry, vocabulary.blank)[0]) for w, _ in pairs]
         same = sum(a == b for a, b in zip(texts, single, strict=True))
         print(
             f"| {chunk_s} s / {stride_s} s | {same} of {count} | {100 * jiwer.wer(single, texts):.2f} % "

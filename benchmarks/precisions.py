@@ -26,7 +26,7 @@ from onnxruntime.quantization import QuantType, matmul_nbits_quantizer, quantize
 from rapidfuzz.distance import Levenshtein
 
 from benchmarks import random_checkpoint
-from benchmarks.chunk_lengths import clips
+from benchmarks.speech import clips
 from benchmarks.speed import CHECKPOINT
 from medasr_service import engines
 from medasr_service.decoding import ctc

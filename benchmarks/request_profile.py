@@ -21,7 +21,8 @@ import numpy as np
 import onnxruntime
 
 from benchmarks import random_checkpoint
-from benchmarks.speed import CHECKPOINT, REPORT, dictation, flac, running
+from benchmarks.speech import dictation, flac
+from benchmarks.speed import CHECKPOINT, REPORT, running
 from medasr_service import engines
 from medasr_service.decoding.ctc import Vocabulary
 from medasr_service.engines.cpu import quota

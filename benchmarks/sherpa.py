@@ -24,7 +24,8 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from transformers import AutoModelForCTC
 
 from benchmarks import random_checkpoint
-from benchmarks.speed import CHECKPOINT, dictation, flac
+from benchmarks.speech import dictation, flac
+from benchmarks.speed import CHECKPOINT
 from medasr_service import engines
 from medasr_service.decoding.ctc import Vocabulary
 from medasr_service.model import checkpoint

@@ -9,19 +9,13 @@ After a warm-up of a fifth of them a line is fitted through the memory (PSS of a
 import argparse
 import concurrent.futures
 import contextlib
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import httpx
 import numpy as np
 
-from benchmarks.speed import dictation, flac
-from loadtests import memory
-from loadtests.__main__ import free_port, stop, wait_until_ready
+from benchmarks.speech import dictation, flac
+from loadtests import memory, server
 
-ROOT = Path(__file__).parent.parent
 AT_A_TIME, RATE = 8, 16_000
 
 
@@ -34,23 +28,15 @@ def main() -> None:
     rng = np.random.default_rng(5)
     speech = dictation(60, 0, rng)
     lengths = rng.uniform(0.3, 30, requests)
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    command = [str(Path(sys.executable).with_name("bentoml")), "serve", "service:MedASR"]
-    environment = {**os.environ, "MEDASR_PORT": str(port)}
-    process = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
     with contextlib.ExitStack() as stack:
-        stack.callback(stop, process)
-        wait_until_ready(url, process)
+        service = stack.enter_context(server.running(None))
         client = stack.enter_context(httpx.Client(timeout=600))
-        idle = memory.of_tree(process.pid)[0]
+        idle = memory.of_tree(service.pid)[0]
 
         def send(seconds: float) -> float:
             files = {"file": ("a.flac", flac(speech[: int(seconds * RATE)]), "audio/flac")}
-            client.post(f"{url}/v1/audio/transcriptions", files=files).raise_for_status()
-            return memory.of_tree(process.pid)[0]
+            client.post(f"{service.url}/v1/audio/transcriptions", files=files).raise_for_status()
+            return memory.of_tree(service.pid)[0]
 
         with concurrent.futures.ThreadPoolExecutor(AT_A_TIME) as pool:
             mib = np.array(list(pool.map(send, lengths)))

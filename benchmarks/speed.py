@@ -12,7 +12,6 @@ Writes build/benchmark/: results.json, table.md, benchmark.png.
 import argparse
 import concurrent.futures
 import contextlib
-import io
 import json
 import os
 import platform
@@ -28,20 +27,16 @@ from typing import Any
 
 import httpx
 import numpy as np
-import soundfile
 
 from benchmarks import random_checkpoint
-from benchmarks.chunk_lengths import clips
-from loadtests import memory
-from loadtests.__main__ import free_port, stop, wait_until_ready
-from medasr_service.model.geometry import Waveform
+from benchmarks.speech import dictation, flac
+from loadtests import memory, server
+from loadtests.server import free_port
 
 ROOT = Path(__file__).parent.parent
 CHECKPOINT = ROOT / "build" / "random-checkpoint"
 REPORT = ROOT / "build" / "benchmark"
 RATE = 16_000
-NOISE = 3e-4  # of full scale, in the pauses
-PAUSE_S = (1.0, 6.0)
 PAUSES = 0.25  # of the time
 USERS, CLIPS = 16, 64
 PROTOTYPE = "prototype"
@@ -90,26 +85,6 @@ class Contender:
         self.seconds.setdefault(work, []).append(seconds)
         self.mib[work] = max(self.mib.get(work, 0), *peaks)
         print(f"{work:24} {self.name:10} {seconds:7.1f} s, {self.mib[work]:5.0f} MiB", flush=True)
-
-
-def flac(waveform: Waveform) -> bytes:
-    buffer = io.BytesIO()
-    soundfile.write(buffer, waveform, RATE, format="FLAC", subtype="PCM_16")
-    return buffer.getvalue()
-
-
-def dictation(seconds: float, pauses: float, rng: np.random.Generator) -> Waveform:
-    """Bundled clips one after the other, with pauses that take this share of the time."""
-    spoken = [waveform for waveform, _ in clips()]
-    parts: list[Waveform] = []
-    silent = sound = 0.0
-    while silent + sound < seconds * RATE:
-        parts.append(spoken[rng.integers(len(spoken))])
-        sound += len(parts[-1])
-        while silent < pauses * (silent + sound):
-            parts.append(rng.normal(0, NOISE, int(rng.uniform(*PAUSE_S) * RATE)).astype(np.float32))
-            silent += len(parts[-1])
-    return np.concatenate(parts)[: int(seconds * RATE)]
 
 
 def file_of(minutes: float, pauses: float = 0.0) -> Callable[[Contender], None]:
@@ -170,22 +145,15 @@ LIVE = "live"
 @contextlib.contextmanager
 def running(name: str) -> Iterator[Contender]:
     port = free_port()
-    environment = {**os.environ, "MEDASR_MODEL": str(CHECKPOINT), "MEDASR_PORT": str(port)}
+    environment = {"MEDASR_MODEL": str(CHECKPOINT)}
+    command = None
     if name == PROTOTYPE:
         command = [sys.executable, "-m", "benchmarks.prototype_server", str(CHECKPOINT), str(port)]
     else:
         environment["MEDASR_PRECISION"] = name
-        command = [str(Path(sys.executable).with_name("bentoml")), "serve", "service:MedASR"]
-    with (REPORT / f"{name}.log").open("wb") as log:
-        began = time.perf_counter()
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
-    try:
-        wait_until_ready(f"http://127.0.0.1:{port}", process)
-        ready_s = time.perf_counter() - began
-        print(f"{name}: ready in {ready_s:.1f} s", flush=True)
-        yield Contender(name, f"http://127.0.0.1:{port}", process.pid, ready_s)
-    finally:
-        stop(process)
+    with server.running(REPORT / f"{name}.log", port, environment, command) as started:
+        print(f"{name}: ready in {started.ready_s:.1f} s", flush=True)
+        yield Contender(name, started.url, started.pid, started.ready_s)
 
 
 def export(precision: str) -> None:

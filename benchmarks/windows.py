@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import jiwer
 import numpy as np
 
-from benchmarks.chunk_lengths import clips
+from benchmarks.speech import clips
 from medasr_service import engines, settings
 from medasr_service.decoding import ctc
 from medasr_service.decoding.ctc import Vocabulary
@@ -46,7 +46,7 @@ def recording(seconds: float, pause_s: tuple[float, float], rng: np.random.Gener
     return np.concatenate(waveforms), " ".join(texts)
 
 
-def emission(
+def stitched(
     engine: Engine, chunks: Iterable[Chunk], geometry: FrameGeometry, blank: int
 ) -> tuple[Emission, float]:
     """The stitched emission, and the seconds that were computed for it."""
@@ -80,7 +80,7 @@ def main() -> None:
             texts, computed_s = [], 0.0
             for waveform, _ in pairs:
                 chunks = split([waveform], geometry, chunk_s=chunk_s, stride_s=stride_s)
-                rows, seconds = emission(engine, chunks, geometry, vocabulary.blank)
+                rows, seconds = stitched(engine, chunks, geometry, vocabulary.blank)
                 computed_s += seconds
                 words = ctc.words(ctc.greedy(rows, vocabulary), geometry)
                 texts.append(" ".join(word.text for word in words))

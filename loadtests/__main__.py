@@ -15,7 +15,6 @@ import json
 import os
 import platform
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -26,6 +25,7 @@ from pathlib import Path
 import httpx
 
 from loadtests import budget as budgets
+from loadtests import server
 from loadtests import summary as summaries
 from loadtests.budget import MIB_PER_GB
 from loadtests.ramp import STEPS, Ramp, Step
@@ -34,7 +34,6 @@ from medasr_service import settings
 ROOT = Path(__file__).parent.parent
 REPORT = Path(__file__).parent / "report"
 STEPS_FILE = "steps.json"
-START_TIMEOUT_S = 600  # the first start exports the model
 
 
 @dataclass(frozen=True)
@@ -93,45 +92,8 @@ def target_of(arguments: argparse.Namespace) -> Iterator[Target]:
         memory = ["--cgroup", arguments.cgroup] if arguments.cgroup else ["--pid", arguments.pid]
         yield Target(arguments.url.rstrip("/"), memory)
         return
-    port = free_port()
-    command = [str(Path(sys.executable).with_name("bentoml")), "serve", "service:MedASR"]
-    environment = {**os.environ, "MEDASR_PORT": str(port), "MEDASR_HOST": "127.0.0.1"}
-    with (arguments.report / "service.log").open("ab") as log:
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
-    try:
-        url = f"http://127.0.0.1:{port}"
-        wait_until_ready(url, process)
-        yield Target(url, ["--pid", str(process.pid)])
-    finally:
-        stop(process)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_until_ready(url: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise SystemExit("loadtest: the service did not start; service.log says why")
-        with contextlib.suppress(httpx.TransportError):
-            if httpx.get(f"{url}/readyz", timeout=5).status_code == 200:
-                return
-        time.sleep(0.2)
-    raise SystemExit(f"loadtest: the service was not ready in {START_TIMEOUT_S} s")
-
-
-def stop(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(timeout=60)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    with server.running(arguments.report / "service.log", variables={"MEDASR_HOST": "127.0.0.1"}) as started:
+        yield Target(started.url, ["--pid", str(started.pid)])
 
 
 @contextlib.contextmanager
@@ -143,7 +105,7 @@ def sampled(target: Target, file: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        stop(process)
+        server.stop(process)
 
 
 def run_locust(target: Target, arguments: argparse.Namespace) -> int:
