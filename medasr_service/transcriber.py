@@ -16,6 +16,7 @@ from medasr_service.audio.stream import AudioInfo
 from medasr_service.decoding.confidence import AS_IT_IS, Confidence
 from medasr_service.decoding.ctc import Vocabulary
 from medasr_service.errors import InvalidRequest
+from medasr_service.model.checkpoint import Checkpoint
 from medasr_service.model.geometry import Emission, FrameGeometry, Waveform
 from medasr_service.segmenter import Segmenter
 from medasr_service.settings import Settings
@@ -67,6 +68,18 @@ class Transcriber:
         self._vocabulary = vocabulary
         self._geometry = geometry
         self._settings = settings
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint, infer: Infer, settings: Settings) -> "Transcriber":
+        """With all that lies beside the checkpoint's network: its vocabulary, its language model, what its
+        probabilities are worth. Raises ModelUnavailable where one of them cannot be used.
+        """
+        from medasr_service.decoding import language_model  # only here: most users are handed a transcriber
+
+        vocabulary = Vocabulary.load(checkpoint.folder)
+        beam = language_model.load(checkpoint, vocabulary, settings)
+        confidence = Confidence.load(checkpoint.folder)
+        return cls(infer, vocabulary, checkpoint.geometry, settings, beam, confidence)
 
     @property
     def decodings(self) -> tuple[Decoding, ...]:

@@ -23,8 +23,6 @@ from fastapi.testclient import TestClient
 
 from medasr_service.api.app import create_app
 from medasr_service.api.served import Served
-from medasr_service.decoding import language_model
-from medasr_service.decoding.confidence import Confidence
 from medasr_service.decoding.ctc import Vocabulary
 from medasr_service.engines.torch_ctc import TorchCTC
 from medasr_service.model import checkpoint
@@ -95,12 +93,8 @@ def make_transcriber(demo: Checkpoint, engine: TorchCTC) -> Callable[..., Transc
     async def infer(waveforms: list[Waveform]) -> list[Emission]:
         return await asyncio.to_thread(engine.infer, waveforms)
 
-    vocabulary = Vocabulary.load(demo.folder)
-
     def make(**settings: Any) -> Transcriber:
-        config = Settings(**settings)
-        beam = language_model.load(demo, vocabulary, config)
-        return Transcriber(infer, vocabulary, demo.geometry, config, beam, Confidence.load(demo.folder))
+        return Transcriber.of(demo, infer, Settings(**settings))
 
     return make
 

@@ -5,9 +5,6 @@ import sys
 from collections.abc import Callable
 
 from medasr_service import engines
-from medasr_service.decoding import language_model
-from medasr_service.decoding.confidence import Confidence
-from medasr_service.decoding.ctc import Vocabulary
 from medasr_service.model import checkpoint
 from medasr_service.model.checkpoint import DEMO_NOTICE
 from medasr_service.model.geometry import Emission, Waveform
@@ -25,12 +22,12 @@ def load(
     found = checkpoint.resolve(config)
     if found.demo and notice:
         print(f"medasr: {found.id}: {DEMO_NOTICE}", file=sys.stderr)
-    vocabulary = Vocabulary.load(found.folder)
-    beam = language_model.load(found, vocabulary, config)  # what is wrong is said before the engine's minute
-    engine = engines.load(found, config)
 
     async def infer(waveforms: list[Waveform]) -> list[Emission]:
         return await asyncio.to_thread(engine.infer, waveforms)
 
-    confidence = Confidence.load(found.folder)
-    return Transcriber(around(infer), vocabulary, found.geometry, config, beam, confidence)
+    transcriber = Transcriber.of(
+        found, around(infer), config
+    )  # what is wrong is said before the engine's minute
+    engine = engines.load(found, config)
+    return transcriber

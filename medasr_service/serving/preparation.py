@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from medasr_service.model import digests
 from medasr_service.model.checkpoint import Checkpoint, resolve
+from medasr_service.model.geometry import Emission, Waveform
 from medasr_service.settings import Settings
 
 T = TypeVar("T")
@@ -23,17 +24,19 @@ def check(settings: Settings) -> tuple[Checkpoint, str]:
     """
     from medasr_service import engines
     from medasr_service.api import spool
-    from medasr_service.decoding import language_model
-    from medasr_service.decoding.confidence import Confidence
-    from medasr_service.decoding.ctc import Vocabulary
+    from medasr_service.transcriber import Transcriber
 
     if not spool.holds_largest(settings):
         log.warning("the disk of uploads is smaller than max_upload_mb: the largest get 503")
     found = resolve(settings)
-    language_model.load(found, Vocabulary.load(found.folder), settings)
-    Confidence.load(found.folder)
+    Transcriber.of(found, _nothing_heard, settings)
     engines.prepare(found, settings)
     return found, digests.to_tell()
+
+
+async def _nothing_heard(waveforms: list[Waveform]) -> list[Emission]:
+    """In the place of the model, which is not loaded yet."""
+    raise NotImplementedError
 
 
 def elsewhere(work: Callable[[], T]) -> T:

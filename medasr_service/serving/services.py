@@ -173,19 +173,13 @@ class MedASR:
 
     def __init__(self) -> None:
         from medasr_service.api.served import Served
-        from medasr_service.decoding import language_model
-        from medasr_service.decoding.confidence import Confidence
-        from medasr_service.decoding.ctc import Vocabulary
         from medasr_service.engines import MAX_GROUP_SAMPLES
         from medasr_service.serving.admission import Admission
         from medasr_service.transcriber import Transcriber
 
         found = resolve(SETTINGS)
-        vocabulary = Vocabulary.load(found.folder)
-        beam = language_model.load(found, vocabulary, SETTINGS)
-        confidence = Confidence.load(found.folder)
         admission = Admission(self._infer, MAX_GROUP_SAMPLES, found.geometry.sample_rate)
-        transcriber = Transcriber(admission.infer, vocabulary, found.geometry, SETTINGS, beam, confidence)
+        transcriber = Transcriber.of(found, admission.infer, SETTINGS)
         self._served = Served(
             found,
             transcriber,
