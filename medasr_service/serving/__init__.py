@@ -1,11 +1,16 @@
-"""The process: the BentoML services, admission, leaving in order.
+"""The process: the BentoML services, their supervisor, admission, leaving in order.
 
-Imported before BentoML and numpy: what is set here holds for the processes to come.
+Imported before numpy, by `bentoml serve` after BentoML: what is set here holds for the processes to come.
 """
 
 import os
+import sys
 
-os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")  # before bentoml: nothing leaves the machine
+os.environ["BENTOML_DO_NOT_TRACK"] = "True"  # nothing leaves the machine
+if usage := sys.modules.get("bentoml._internal.utils.analytics.usage_stats"):
+    usage.do_not_track.cache_clear()  # `bentoml serve` has asked before it imports us
+# With it, the model would listen on a port where every user of the machine may send it Python objects.
+os.environ.pop("BENTOML_NO_UDS", None)
 # Where glibc is: what these processes free goes back, and is not kept by each thread.
 os.environ.setdefault("MALLOC_ARENA_MAX", "1")
 os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(1 << 18))
