@@ -10,7 +10,8 @@ MedASRError                   500
 │   ├── UploadStalled         408  nothing came for ``upload_idle_timeout_s``, or too little in all
 │   ├── UploadTooLarge        413  more bytes than ``max_upload_mb``
 │   ├── ModelNotFound         404  no such model here
-│   └── Unauthorized          401  no API key, or a wrong one
+│   ├── Unauthorized          401  no API key, or a wrong one
+│   └── Forbidden             403  a page of another origin, or a host name that may be one's
 ├── ClientDisconnected        499  nobody waits for the answer any more (nginx's code)
 ├── Busy                      429  ``max_concurrent_requests`` are under way
 ├── NotReady                  503  the model has not run yet, or cannot be reached
@@ -96,6 +97,11 @@ class ModelNotFound(InvalidRequest):
 class Unauthorized(InvalidRequest):
     status = 401
     code = "invalid_api_key"
+
+
+class Forbidden(InvalidRequest):
+    status = 403
+    code = "forbidden"
 
 
 class ClientDisconnected(MedASRError):

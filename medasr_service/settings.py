@@ -25,8 +25,11 @@ MIN_KEY_LENGTH = 16
 KEY = re.compile(rf"[!-~]{{{MIN_KEY_LENGTH},}}")
 
 
-def _split(keys: SecretStr) -> list[str]:
-    return [key.strip() for key in keys.get_secret_value().split(",") if key.strip()]
+ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^\s/,]*")
+
+
+def _split(values: str) -> list[str]:
+    return [value.strip() for value in values.split(",") if value.strip()]
 
 
 class Settings(BaseSettings):
@@ -47,6 +50,8 @@ class Settings(BaseSettings):
     api_keys: SecretStr | None = None
     public_metrics: bool = False
     public_docs: bool = False
+    allow_origins: str | None = None
+    allow_hosts: str | None = None
     windows: Literal["pauses", "fixed"] = "pauses"
     chunk_length_s: float = Field(20.0, ge=1)
     stride_length_s: float = Field(2.0, ge=0)
@@ -102,7 +107,7 @@ class Settings(BaseSettings):
     @field_validator("api_keys")
     @classmethod
     def _keys_are_strong(cls, keys: SecretStr | None) -> SecretStr | None:
-        if keys is not None and not (found := _split(keys)):
+        if keys is not None and not (found := _split(keys.get_secret_value())):
             raise ValueError("no key in it")
         elif keys is not None and not all(KEY.fullmatch(key) for key in found):
             raise ValueError(f"a key has at least {MIN_KEY_LENGTH} printable ASCII characters, and no spaces")
@@ -111,7 +116,27 @@ class Settings(BaseSettings):
     @property
     def keys(self) -> list[str]:
         """The API keys in plain; none: everyone is let in."""
-        return _split(self.api_keys) if self.api_keys else []
+        return _split(self.api_keys.get_secret_value()) if self.api_keys else []
+
+    @field_validator("allow_origins")
+    @classmethod
+    def _origins_are_origins(cls, origins: str | None) -> str | None:
+        for origin in _split((origins or "").lower()):
+            if not ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    f"{origin!r} is no origin: write it as https://app.example.org, without a path"
+                )
+        return origins
+
+    @property
+    def origins(self) -> list[str]:
+        """The origins of other pages that may use the service."""
+        return _split((self.allow_origins or "").lower())
+
+    @property
+    def hosts(self) -> list[str]:
+        """The names with dots under which a service without keys answers."""
+        return _split((self.allow_hosts or "").lower())
 
     @field_validator("precision", mode="before")
     @classmethod

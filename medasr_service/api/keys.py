@@ -10,9 +10,8 @@ from collections.abc import Iterable
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
-from starlette.websockets import WebSocket
 
-from medasr_service.api.refusals import HANG_UP, error_response
+from medasr_service.api.refusals import refuse
 from medasr_service.errors import Unauthorized
 from medasr_service.settings import Settings
 
@@ -21,7 +20,6 @@ PROBES = frozenset({"/livez", "/readyz", "/healthz", "/health"})
 METRICS = frozenset({"/metrics"})
 PAGE, PAGE_FILES = frozenset({"/"}), ("/panel/",)  # static: it asks for the key
 DOCS = ("/docs", "/redoc", "/openapi.json", "/static-offline-docs/")
-POLICY_VIOLATION = 1008  # the WebSocket's code
 
 
 def _digest(key: str) -> bytes:
@@ -71,19 +69,10 @@ class KeyCheck:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan" or self._is_open(scope) or self._keys.accepts(presented_key(scope)):
             return await self._app(scope, receive, send)
-        refusal = error_response(
-            Unauthorized(
-                "The API key is missing or wrong: send a key of this service as 'Authorization: Bearer KEY'."
-            ),
-            {"WWW-Authenticate": "Bearer", **HANG_UP},
+        error = Unauthorized(
+            "The API key is missing or wrong: send a key of this service as 'Authorization: Bearer KEY'."
         )
-        if scope["type"] == "http":
-            return await refusal(scope, receive, send)
-        websocket = WebSocket(scope, receive, send)
-        if "websocket.http.response" in scope.get("extensions", {}):
-            await websocket.send_denial_response(refusal)
-        else:
-            await websocket.close(POLICY_VIOLATION)
+        await refuse(error, scope, receive, send, {"WWW-Authenticate": "Bearer"})
 
     def _is_open(self, scope: Scope) -> bool:
         path: str = scope["path"]

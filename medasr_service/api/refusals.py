@@ -3,10 +3,13 @@
 from collections.abc import Mapping
 
 from starlette.responses import JSONResponse
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from medasr_service.errors import MedASRError
 
 HANG_UP = {"Connection": "close"}  # beside an answer that comes before the body was read
+POLICY_VIOLATION = 1008  # the WebSocket's code
 
 
 def error_body(error: MedASRError) -> dict[str, dict[str, str | None]]:
@@ -19,3 +22,21 @@ def error_response(error: MedASRError, headers: Mapping[str, str] | None = None)
     """The answer; it is an ASGI application too."""
     retry = {} if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
     return JSONResponse(error_body(error), status_code=error.status, headers={**(headers or {}), **retry})
+
+
+async def refuse(
+    error: MedASRError,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    headers: Mapping[str, str] | None = None,
+) -> None:
+    """Answers in the place of the application, before anything of the body or of a socket is read."""
+    refusal = error_response(error, {**(headers or {}), **HANG_UP})
+    if scope["type"] == "http":
+        return await refusal(scope, receive, send)
+    websocket = WebSocket(scope, receive, send)
+    if "websocket.http.response" in scope.get("extensions", {}):
+        await websocket.send_denial_response(refusal)
+    else:
+        await websocket.close(POLICY_VIOLATION)

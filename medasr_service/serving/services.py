@@ -70,6 +70,12 @@ def route_labels(app: ASGIApp) -> ASGIApp:
     return RouteLabels(app)
 
 
+def origin_check(app: ASGIApp) -> ASGIApp:
+    from medasr_service.api.origins import OriginCheck
+
+    return OriginCheck(app, settings=SETTINGS)
+
+
 def key_check(app: ASGIApp) -> ASGIApp:
     from medasr_service.api.keys import KeyCheck
 
@@ -244,5 +250,6 @@ def _log_failure(task: asyncio.Task[None]) -> None:
 
 # The first is the outermost.
 MedASR.add_asgi_middleware(route_labels)  # type: ignore[attr-defined]
+MedASR.add_asgi_middleware(origin_check)  # type: ignore[attr-defined]
 MedASR.add_asgi_middleware(key_check)  # type: ignore[attr-defined]
 MedASR.add_asgi_middleware(body_limit)  # type: ignore[attr-defined]
