@@ -18,12 +18,19 @@ def usage(transcript: Transcript) -> Json:
     return {"type": "duration", "seconds": round(transcript.duration, 3)}
 
 
+def warnings(transcript: Transcript) -> Json:
+    """The key ``warnings``, which is ours, where there are any."""
+    found = [{"code": each.code, "message": each.message} for each in transcript.warnings]
+    return {"warnings": found} if found else {}
+
+
 def to_json(transcript: Transcript, *, logprobs: bool = False) -> Json:
     tokens = [token for word in transcript.words for token in word.tokens]
     return {
         "text": transcript.text,
         **({"logprobs": [to_logprob(token) for token in tokens]} if logprobs else {}),
         "usage": usage(transcript),
+        **warnings(transcript),
     }
 
 
@@ -39,6 +46,7 @@ def to_verbose_json(transcript: Transcript, *, words: bool = False) -> Json:
         "segments": [_segment(segment) for segment in transcript.segments],
         **({"words": [to_word(word) for word in transcript.words]} if words else {}),
         "usage": usage(transcript),
+        **warnings(transcript),
     }
 
 
@@ -68,6 +76,7 @@ def to_done(transcript: Transcript, *, frame_s: float, logprobs: bool = False) -
         "text": transcript.text,
         **({"logprobs": [to_logprob(token) for token in tokens]} if logprobs else {}),
         "usage": token_usage(round(transcript.duration / frame_s), len(tokens)),
+        **warnings(transcript),
     }
 
 

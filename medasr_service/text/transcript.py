@@ -58,6 +58,17 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
+class Warned:
+    """Something that whoever reads the transcript should know: ``code`` for programs, ``message`` for people.
+
+    Neither holds a word of what was said.
+    """
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Transcript:
     """The transcript of one recording; ``duration`` in seconds, ``gain`` as applied before the model."""
 
@@ -67,6 +78,7 @@ class Transcript:
     duration: float
     gain: float
     language: str = "en"
+    warnings: tuple[Warned, ...] = ()
 
     @property
     def words(self) -> tuple[Word, ...]:

@@ -10,7 +10,7 @@ import pytest
 from openai.types.audio import Transcription, TranscriptionVerbose
 
 from medasr_service.text import formats
-from medasr_service.text.transcript import Segment, Token, Transcript, Word
+from medasr_service.text.transcript import Segment, Token, Transcript, Warned, Word
 
 
 def _segment(number: int, start: float, *written: tuple[str, str]) -> Segment:
@@ -185,3 +185,10 @@ def test_written_json_keeps_letters_as_they_are(name: str) -> None:
 def test_every_format_can_be_written() -> None:
     for name in formats.FORMATS:
         assert formats.write(TRANSCRIPT, name).endswith("\n")
+
+
+def test_warnings_are_told_where_there_are_any() -> None:
+    warned = replace(EMPTY, warnings=(Warned("noisy", "It is loud."),))
+    for body in (formats.to_json, formats.to_verbose_json, lambda t: formats.to_done(t, frame_s=0.04)):
+        assert body(warned)["warnings"] == [{"code": "noisy", "message": "It is loud."}]
+        assert "warnings" not in body(EMPTY)
