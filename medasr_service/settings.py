@@ -3,11 +3,12 @@
 import os
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     YamlConfigSettingsSource,
@@ -23,6 +24,7 @@ MAX_STRIDE = 0.4  # of a window: at most five times the work of windows that do 
 
 MIN_KEY_LENGTH = 16
 KEY = re.compile(rf"[!-~]{{{MIN_KEY_LENGTH},}}")
+MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,99}")
 
 
 ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^\s/,]*")
@@ -41,6 +43,7 @@ class Settings(BaseSettings):
 
     model: str = Field(DEMO_MODEL, min_length=1)
     revision: str | None = None
+    model_aliases: Annotated[list[str], NoDecode] = []
     engine: Literal["auto", "onnx", "torch"] = "auto"
     precision: Literal["fp32", "bf16", "int8"] = "fp32"
     cache_dir: Path = Path("~/.cache/medasr-service")
@@ -137,6 +140,18 @@ class Settings(BaseSettings):
     def hosts(self) -> list[str]:
         """The names with dots under which a service without keys answers."""
         return _split((self.allow_hosts or "").lower())
+
+    @field_validator("model_aliases", mode="before")
+    @classmethod
+    def _listed(cls, names: object) -> object:
+        return _split(names) if isinstance(names, str) else names
+
+    @field_validator("model_aliases")
+    @classmethod
+    def _are_names(cls, names: list[str]) -> list[str]:
+        if wrong := [name for name in names if not MODEL_NAME.fullmatch(name)]:
+            raise ValueError(f"{wrong[0][:100]!r} is not a name of a model")
+        return list(dict.fromkeys(names))
 
     @field_validator("precision", mode="before")
     @classmethod

@@ -109,8 +109,14 @@ def make_client(demo: Checkpoint, make_transcriber: Callable[..., Transcriber]) 
     """The mounted application, without BentoML; keywords are settings."""
 
     def make(**settings: Any) -> TestClient:
-        app = create_app(Settings(**settings))
-        served = Served(demo, make_transcriber(**settings), Settings(**settings).max_concurrent_requests)
+        configured = Settings(**settings)
+        app = create_app(configured)
+        served = Served(
+            demo,
+            make_transcriber(**settings),
+            configured.max_concurrent_requests,
+            aliases=tuple(configured.model_aliases),
+        )
         served.engine = "test"
         app.state.served = served
         return TestClient(app, raise_server_exceptions=False)

@@ -73,6 +73,27 @@ def test_the_environment_wins_over_the_file(
     assert getattr(Settings(), name.lower()) == expected
 
 
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("whisper-1", ["whisper-1"]),
+        (" whisper-1, gpt-4o-transcribe,,whisper-1", ["whisper-1", "gpt-4o-transcribe"]),
+    ],
+)
+def test_aliases_are_parted_by_commas(
+    monkeypatch: pytest.MonkeyPatch, value: str, expected: list[str]
+) -> None:
+    monkeypatch.setenv("MEDASR_MODEL_ALIASES", value)
+    assert Settings().model_aliases == expected
+
+
+@pytest.mark.parametrize("value", ["a b", '["whisper-1"]', "x" * 101, "<script>", "../x"])
+def test_an_alias_that_is_no_name_stops_the_service(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("MEDASR_MODEL_ALIASES", value)
+    with pytest.raises(SystemExit, match="is not a name of a model"):
+        settings.load()
+
+
 def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEDASR_PORT", "")
     assert Settings().port is None

@@ -46,16 +46,13 @@ _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
 def _list_models(request: Request) -> dict[str, object]:
-    """The one model that is served."""
-    return {"object": "list", "data": [served_or_503(request.app.state).card]}
+    """The one model that is served, under its own name and under each alias."""
+    return {"object": "list", "data": served_or_503(request.app.state).cards}
 
 
 def _retrieve_model(request: Request, model: str) -> dict[str, object]:
-    """The model, under its id or an alias."""
-    served = served_or_503(request.app.state)
-    if not served.serves(model):
-        raise served.refusal(model)
-    return served.card
+    """The model, under its own name or an alias."""
+    return served_or_503(request.app.state).card_of(model)
 
 
 def _health(request: Request) -> JSONResponse:

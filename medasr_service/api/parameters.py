@@ -1,8 +1,11 @@
 """The fields of a transcription request: read from form and query, checked, with OpenAI's names."""
 
+import re
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic_core import from_json
 from starlette.datastructures import FormData, QueryParams
 
 from medasr_service.decoding import keywords
@@ -10,13 +13,42 @@ from medasr_service.errors import InvalidRequest
 from medasr_service.settings import MAX_STRIDE, Settings
 from medasr_service.transcriber import Options
 
-ENGLISH = ("en", "english")
+ENGLISH = ("en", "eng", "english")
+UNSAID = ("auto", "detect")  # what clients send where their user has chosen no language
 STREAMED = ("json", "verbose_json")
-LISTS = ("timestamp_granularities", "include", "keywords")
+CHOICES = ("timestamp_granularities", "include", "languages")  # lists of words without commas
+LISTS = (*CHOICES, "keywords")
+SPEAKERS = ("known_speaker_names", "known_speaker_references")
+_NAME = re.compile(r"(\w+)(?:\[(\w*)\])?")  # stream, include[], include[0], chunking_strategy[type]
 
 
-def _none_if_empty(value: Any) -> Any:
-    return None if value == "" else value
+def is_english(language: str) -> bool:
+    """Whether a language is English, in any spelling: en, eng, English, en-GB, en_US.UTF-8; or left open."""
+    return re.split(r"[-_.@]", language.strip().lower())[0] in (*ENGLISH, *UNSAID)
+
+
+def _opened(value: Any) -> Any:
+    """A string that is JSON, as what it says; the SDK sends an object field by field."""
+    try:
+        return from_json(value) if isinstance(value, str) and value.startswith(("{", "[")) else value
+    except ValueError:
+        return value
+
+
+class ServerVad(BaseModel):
+    """OpenAI's ways to tune where it cuts; cuts are at pauses here whatever they say."""
+
+    type: Literal["server_vad"]
+    prefix_padding_ms: int = 300
+    silence_duration_ms: int = 200
+    threshold: float = 0.5
+
+
+ChunkingStrategy = Annotated[
+    Literal["auto"] | ServerVad,
+    BeforeValidator(_opened),
+    WithJsonSchema({"type": "string", "examples": ["auto", '{"type": "server_vad"}']}),
+]
 
 
 class Parameters(BaseModel):
@@ -24,14 +56,16 @@ class Parameters(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    model: Annotated[str | None, BeforeValidator(_none_if_empty)] = None
-    language: Annotated[str | None, BeforeValidator(_none_if_empty)] = None
+    model: str | None = None
+    language: str | None = None
+    languages: list[str] = []
     prompt: str | None = None
     response_format: Literal["json", "text", "srt", "verbose_json", "vtt"] = "json"
     temperature: float = Field(0.0, ge=0, le=1)
     timestamp_granularities: list[Literal["word", "segment"]] = ["segment"]
     include: list[Literal["logprobs"]] = []
     stream: bool = False
+    chunking_strategy: ChunkingStrategy | None = None
     chunk_length_s: float | None = Field(None, ge=1, allow_inf_nan=False)
     stride_length_s: float | None = Field(None, ge=0, allow_inf_nan=False)
     formatting: Literal["dictation", "raw"] | None = None
@@ -63,43 +97,82 @@ class Parameters(BaseModel):
 
 
 def parse(form: FormData, query: QueryParams) -> Parameters:
-    """Fields of the form, over those of the query. Arrays come as ``name[]``, as the SDK sends them.
+    """Fields of the form, over those of the query; an empty one counts as absent.
 
-    Raises InvalidRequest that names the field.
+    A list may come as ``name[]``, as the SDK sends it, ``name``, ``name[0]``, as one JSON array, and, where
+    its members hold no commas, parted by them. Raises InvalidRequest that names the field.
     """
-    fields: dict[str, Any] = {}
-    for source in (query, form):
-        found: dict[str, list[str]] = {}
-        for key, value in source.multi_items():
-            if isinstance(value, str):
-                found.setdefault(key, []).append(value)
-        for key, values in found.items():
-            name = key.removesuffix("[]")
-            if name != "file":
-                fields[name] = values if name in LISTS else values[-1]
+    fields = {**_fields(query), **_fields(form)}
+    _check_known(fields)
     try:
         parameters = Parameters.model_validate(fields)
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0])
-        raise InvalidRequest(f"{name}: {first['msg']}.", param=name) from None
+        raise InvalidRequest(f"{name}: {_SAYS.get(name, first['msg'])}.", param=name) from None
     _check(parameters, fields)
     return parameters
 
 
-def _check(parameters: Parameters, fields: dict[str, Any]) -> None:
-    """Rules that join fields, and what this service does not do: said, not ignored."""
-    if parameters.language is not None and parameters.language.lower().split("-")[0] not in ENGLISH:
+_SAYS = {"chunking_strategy": "It should be auto, or an object of type server_vad with numbers"}
+
+
+def _fields(source: FormData | QueryParams) -> dict[str, Any]:
+    """The fields that say something, by name: lists, objects, or the last value that was sent."""
+    fields: dict[str, Any] = {}
+    for key, value in source.multi_items():
+        match = _NAME.fullmatch(key)
+        if not isinstance(value, str) or not match or not value.strip():
+            continue
+        name, member = match.groups()
+        if name in LISTS:
+            fields.setdefault(name, []).extend(_members(name, value))
+        elif member:
+            before = fields.get(name)
+            fields[name] = {**(before if isinstance(before, dict) else {}), member: value.strip()}
+        else:
+            fields[name] = value.strip()
+    return {name: value for name, value in fields.items() if value != []}
+
+
+def _members(name: str, value: str) -> Iterator[str]:
+    """The members of a list that one field brings."""
+    opened = _opened(value.strip())
+    if isinstance(opened, list) and all(isinstance(each, str) for each in opened):
+        values = opened
+    else:
+        values = value.split(",") if name in CHOICES else [value]
+    yield from (each.strip() for each in values if each.strip())
+
+
+def _check_known(fields: dict[str, Any]) -> None:
+    """What OpenAI's newest requests may ask and this service does not do: said, not ignored."""
+    for name in SPEAKERS:
+        if name in fields:
+            raise InvalidRequest(f"Speakers are not told apart here: leave {name} out.", param=name)
+    if fields.get("response_format") == "diarized_json":
         raise InvalidRequest(
-            "MedASR transcribes English only: leave language out, or send 'en'.", param="language"
+            "Speakers are not told apart here: response_format cannot be diarized_json.",
+            param="response_format",
         )
+
+
+def _check(parameters: Parameters, fields: dict[str, Any]) -> None:
+    """Rules that join fields."""
+    for name, languages in (("language", [parameters.language or "en"]), ("languages", parameters.languages)):
+        if not all(map(is_english, languages)):
+            raise InvalidRequest(
+                f"MedASR transcribes English only: leave {name} out, or send 'en'.", param=name
+            )
     if parameters.stream and parameters.response_format not in STREAMED:
         raise InvalidRequest(
             f"stream=true needs a response_format of {' or '.join(STREAMED)}.", param="response_format"
         )
-    if "timestamp_granularities" in fields and parameters.response_format != "verbose_json":
+    granularities = parameters.timestamp_granularities
+    if "word" in granularities and parameters.response_format != "verbose_json":
         raise InvalidRequest(
-            "timestamp_granularities needs response_format=verbose_json.", param="timestamp_granularities"
+            "timestamp_granularities[]=word needs response_format=verbose_json.",
+            param="timestamp_granularities",
         )
     if parameters.include and parameters.response_format != "json":
         raise InvalidRequest("include[]=logprobs needs response_format=json.", param="include")

@@ -228,11 +228,15 @@ class _Connection:
         self._session.raw = config.audio.input.transcription.formatting == "raw"
 
     def _shown(self) -> Json:
+        config = self._config.model_dump()
+        config["audio"]["input"]["transcription"]["model"] = (
+            self._served.checkpoint.id
+        )  # be it asked by an alias
         return {
             "id": self._id,
             "object": "realtime.transcription_session",
             "expires_at": self._expires_at,
-            **self._config.model_dump(),
+            **config,
             **self._served.notice,
         }
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
-from medasr_service.api.parameters import ENGLISH
+from medasr_service.api.parameters import is_english
 from medasr_service.errors import InvalidRequest, MedASRError
 from medasr_service.live.session import TurnDetection
 
@@ -78,7 +78,7 @@ class Session(_Model):
             param = ".".join(map(str, ("session", *first["loc"])))
             raise InvalidRequest(f"{param}: {first['msg']}.", param=param) from None
         language = session.audio.input.transcription.language
-        if language and language.lower().split("-")[0] not in ENGLISH:
+        if language and not is_english(language):
             raise InvalidRequest(
                 "MedASR transcribes English only: leave language out, or send 'en'.",
                 param="session.audio.input.transcription.language",

@@ -18,6 +18,7 @@ from medasr_service.transcriber import Transcriber
 class Served:
     """The model behind the routes; ``engine`` is empty until the model has really run.
 
+    ``aliases``: names that it answers to besides its own, for clients that cannot be told another.
     A service that is ``draining`` finishes what is under way, and admits nothing new.
     """
 
@@ -27,6 +28,7 @@ class Served:
     engine: str = ""
     created: int = field(default_factory=lambda: int(time.time()))
     max_live_streams: int = 16
+    aliases: tuple[str, ...] = ()
     draining: bool = False
     _places: list[Pace | None] = field(default_factory=list)
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
@@ -57,7 +59,7 @@ class Served:
 
     def serves(self, model: str) -> bool:
         """Asked for one model, the service never answers with another."""
-        return model == self.checkpoint.id or model in self.checkpoint.aliases
+        return model in (self.checkpoint.id, *self.checkpoint.aliases, *self.aliases)
 
     def refusal(self, model: str, *, status: int = 404) -> ModelNotFound:
         return ModelNotFound(
@@ -73,7 +75,7 @@ class Served:
 
     @property
     def card(self) -> dict[str, object]:
-        """The model as /v1/models shows it."""
+        """The model as /v1/models shows it, under its own name."""
         return {
             "id": self.checkpoint.id,
             "object": "model",
@@ -82,6 +84,18 @@ class Served:
             "revision": self.checkpoint.revision,
             **self.notice,
         }
+
+    def card_of(self, name: str) -> dict[str, object]:
+        """The card under a name that is served; raises ModelNotFound for any other."""
+        if not self.serves(name):
+            raise self.refusal(name)
+        own = self.checkpoint.id
+        return self.card if name == own else {**self.card, "id": name, "alias_of": own}
+
+    @property
+    def cards(self) -> list[dict[str, object]]:
+        """One for each name that the settings give: the model's own first."""
+        return [self.card_of(name) for name in dict.fromkeys((self.checkpoint.id, *self.aliases))]
 
     @contextmanager
     def admitted(self, pace: Pace | None = None) -> Iterator[None]:

@@ -191,6 +191,7 @@ class MedASR:
             transcriber,
             SETTINGS.max_concurrent_requests,
             max_live_streams=SETTINGS.max_live_streams,
+            aliases=tuple(SETTINGS.model_aliases),
         )
         application().state.served = self._served
 

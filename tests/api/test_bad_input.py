@@ -519,12 +519,30 @@ PARAMETERS: dict[str, tuple[dict[str, Any], str]] = {
     "a stride below zero": ({"stride_length_s": "-1"}, "stride_length_s"),
     "a stride of NaN": ({"stride_length_s": "nan"}, "stride_length_s"),
     "a format that is none": ({"response_format": "docx"}, "response_format"),
-    "no format": ({"response_format": ""}, "response_format"),
     "bad granularity": (
         {"response_format": "verbose_json", "timestamp_granularities[]": ["word", "letter"]},
         "timestamp_granularities",
     ),
     "granularity without verbose_json": ({"timestamp_granularities[]": "word"}, "timestamp_granularities"),
+    "granularity of words, in another spelling, without verbose_json": (
+        {"timestamp_granularities[0]": "segment,word"},
+        "timestamp_granularities",
+    ),
+    "languages of which one is not English": ({"languages[]": ["en", "de"]}, "languages"),
+    "Middle English": ({"language": "enm"}, "language"),
+    "names of speakers": ({"known_speaker_names[]": "patient"}, "known_speaker_names"),
+    "voices of speakers": (
+        {"known_speaker_references[]": "data:audio/wav;base64,UklGRg=="},
+        "known_speaker_references",
+    ),
+    "speakers told apart": ({"response_format": "diarized_json"}, "response_format"),
+    "chunks by an unknown strategy": ({"chunking_strategy": "semantic"}, "chunking_strategy"),
+    "chunks by an unknown object": ({"chunking_strategy": '{"type": "fixed"}'}, "chunking_strategy"),
+    "chunks by an object of many levels": ({"chunking_strategy": "[" * 2_000}, "chunking_strategy"),
+    "chunks with a threshold that is none": (
+        {"chunking_strategy[type]": "server_vad", "chunking_strategy[threshold]": "high"},
+        "chunking_strategy",
+    ),
     "include without json": ({"response_format": "text", "include[]": "logprobs"}, "include"),
     "an include that is none": ({"include[]": "secrets"}, "include"),
     "a keyword that is a page": ({"keywords[]": "x" * 5_000}, "keywords"),
@@ -537,9 +555,8 @@ PARAMETERS: dict[str, tuple[dict[str, Any], str]] = {
 def test_a_bad_parameter_is_named(client: TestClient, name: str) -> None:
     fields, param = PARAMETERS[name]
     assert len(message_of(send(client, GOOD, **fields), 400, param)) < 500
-    if name != "no format":  # httpx leaves an empty query field out
-        query = client.post(ROUTE, files={"file": ("a.wav", GOOD)}, params=fields)
-        message_of(query, 400, param)
+    query = client.post(ROUTE, files={"file": ("a.wav", GOOD)}, params=fields)
+    message_of(query, 400, param)
     assert_works(client)
 
 
