@@ -134,6 +134,7 @@ WORKS: dict[str, tuple[str, Sequence[str], Callable[[], Callable[[Contender], No
     "ten_minutes": ("10 min, unbroken", (PROTOTYPE, *SERVICES), lambda: file_of(10)),
     "ten_minutes_pauses": ("10 min, a quarter pauses", (PROTOTYPE, *SERVICES), lambda: file_of(10, PAUSES)),
     "users": ("16 users, clips of 3-8 s", (PROTOTYPE, *SERVICES), lambda: users),
+    "after_users": ("10 min, unbroken, after the users", SERVICES, lambda: file_of(10)),
     "one_minute": ("1 min", SERVICES, lambda: file_of(1)),
     "one_hour": ("60 min", SERVICES, lambda: file_of(60)),
     "beside_an_hour": ("5 s clip beside 60 min", SERVICES, lambda: beside_an_hour),
@@ -247,6 +248,9 @@ def table(contenders: Sequence[Contender]) -> str:
             cells.append(cell)
         if any(cells) and work != "beside_an_hour":
             lines.append(f"| {title} | {' | '.join(cells)} |")
+    cells = [_after_against_before(each) for each in contenders]
+    if any(cells):
+        lines.append(f"| speed after the users, against before | {' | '.join(cells)} |")
     for kind in ("users", "clip alone", "clip beside an hour"):
         values = [each.latency_s.get(kind) for each in contenders]
         if any(values):
@@ -258,6 +262,12 @@ def table(contenders: Sequence[Contender]) -> str:
     lines.append("| memory when idle | " + " | ".join(f"{e.mib['idle']:.0f} MiB" for e in contenders) + " |")
     lines.append("| start to ready | " + " | ".join(f"{e.ready_s:.1f} s" for e in contenders) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _after_against_before(contender: Contender) -> str:
+    """What a burst of users costs every later file; 1 where it costs nothing."""
+    before, after = (contender.seconds.get(work) for work in ("ten_minutes", "after_users"))
+    return f"{statistics.median(before) / statistics.median(after):.2f} x" if before and after else ""
 
 
 def live_table(live: dict[str, Any]) -> str:

@@ -17,6 +17,7 @@ import bentoml
 import numpy as np
 from aiohttp import ClientError
 from bentoml import IODescriptor
+from bentoml._internal.marshal import dispatcher
 from bentoml._internal.server.http import traffic
 from bentoml.exceptions import BentoMLException
 from starlette.requests import Request
@@ -29,6 +30,7 @@ from medasr_service.model import digests
 from medasr_service.model.checkpoint import DEMO_NOTICE, resolve
 from medasr_service.model.geometry import Emission, Waveform
 from medasr_service.serving import address, preparation, shutdown
+from medasr_service.serving.batching import Prompt
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -60,6 +62,7 @@ def time_limit(app: ASGIApp, timeout: float) -> ASGIApp:
     return TimeLimit(app, timeout)
 
 
+dispatcher.Optimizer = Prompt  # type: ignore[misc]  # or a burst of users slows every later file
 # BentoML's own keeps a timer of each request, and with it all of its context, until it would be due.
 traffic.TimeoutMiddleware = time_limit  # type: ignore[misc, assignment]
 
