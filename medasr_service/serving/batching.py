@@ -12,5 +12,5 @@ class Prompt(Optimizer):
     """Learns how long batches take, as before, and holds nothing back."""
 
     def trigger_refresh(self) -> None:
-        super().trigger_refresh()  # type: ignore[no-untyped-call]
+        super().trigger_refresh()
         self.wait = 0
