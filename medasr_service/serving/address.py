@@ -4,6 +4,15 @@ import errno
 import socket
 from ipaddress import ip_address
 
+import click
+
+
+def asked_for(host: str, port: int) -> tuple[str, int]:
+    """The settings' address, or the one in the command line or in BENTOML_HOST and BENTOML_PORT."""
+    context = click.get_current_context(silent=True)
+    told = context.params if context else {}
+    return told.get("host") or host, told.get("port") or port
+
 
 def refusal(host: str, port: int) -> str | None:
     """Why nobody can listen there, in one line; None where one can."""

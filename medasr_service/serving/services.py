@@ -7,7 +7,6 @@ of them needs is imported where that one needs it, for their memory and for the 
 import asyncio
 import logging
 import os
-import sys
 from functools import cache, partial
 from ipaddress import ip_address
 from pathlib import Path
@@ -29,7 +28,7 @@ from medasr_service.errors import MedASRError, ModelUnavailable, NotReady
 from medasr_service.model import digests
 from medasr_service.model.checkpoint import DEMO_NOTICE, resolve
 from medasr_service.model.geometry import Emission, Waveform
-from medasr_service.serving import address, preparation, shutdown
+from medasr_service.serving import address, logs, preparation, secrets, shutdown, supervisor
 from medasr_service.serving.batching import Prompt
 
 if TYPE_CHECKING:
@@ -37,12 +36,25 @@ if TYPE_CHECKING:
 
 SETTINGS = settings.load()
 PORT = SETTINGS.port or PORTS["medasr"]
+SUPERVISOR = shutdown.adopt()  # None in the supervisor itself
+if SUPERVISOR is not None:
+    secrets.wipe()  # they are in the settings now, and nowhere that children or others look
+logs.keep_quiet()
 NEVER_S = 1_000_000_000
 # BentoML's dispatcher runs its first eleven calls one by one, to learn how long a batch takes. Of no sound,
 # they cost nothing; what a batch takes it goes on learning.
 TRAINING_CALLS = 11
 
 log = logging.getLogger("bentoml.medasr")
+
+
+def warn_where_open(host: str) -> None:
+    """Told by the supervisor, whatever it was that named the address."""
+    if not SETTINGS.keys and not ip_address(host).is_loopback:
+        log.warning("no API key is set (MEDASR_API_KEYS): everyone who reaches %s is served", host)
+
+
+supervisor.install(warn_where_open)
 
 
 @cache
@@ -113,7 +125,9 @@ class MedASRModel:
     @bentoml.on_startup
     async def stay_for_callers(self) -> None:
         """SIGTERM comes to both services at once; what is under way in the other one needs this one."""
-        shutdown.defer(lambda: shutdown.until_gone(self._callers), SETTINGS.drain_timeout_s)
+        shutdown.defer(
+            lambda: shutdown.until_gone(self._callers), SETTINGS.drain_timeout_s, parent=SUPERVISOR
+        )
 
     # A job that would wait longer than max_latency_ms is dropped: a long file must not lose a window.
     @bentoml.api(
@@ -162,8 +176,8 @@ class MedASR:
     @staticmethod
     def prepare() -> None:
         """Once, before any worker starts: without its model and its port the service does not start."""
-        listens_elsewhere = any(word.startswith(("-p", "--port", "--host")) for word in sys.argv)
-        if not listens_elsewhere and (reason := address.refusal(SETTINGS.host, PORT)):
+        host, port = address.asked_for(SETTINGS.host, PORT)
+        if reason := address.refusal(host, port):
             raise SystemExit(f"medasr: {reason}")
         try:
             found, os.environ[digests.VARIABLE] = preparation.elsewhere(partial(preparation.check, SETTINGS))
@@ -172,11 +186,7 @@ class MedASR:
             raise SystemExit(f"medasr: no upload can be kept in {folder}: {error.strerror}") from None
         except ModelUnavailable as error:
             raise SystemExit(f"medasr: {error}") from None
-        log.info("serving %s (%s) on port %d", found.id, found.revision, PORT)
-        if not SETTINGS.keys and not ip_address(SETTINGS.host).is_loopback:
-            log.warning(
-                "no API key is set (MEDASR_API_KEYS): everyone who reaches %s is served", SETTINGS.host
-            )
+        log.info("serving %s (%s) on port %d", found.id, found.revision, port)
         if found.demo:
             log.warning("%s: %s", found.id, DEMO_NOTICE)
 
@@ -208,7 +218,7 @@ class MedASR:
 
     @bentoml.on_startup
     async def start_warm_up(self) -> None:
-        shutdown.defer(self._served.drain, SETTINGS.drain_timeout_s)
+        shutdown.defer(self._served.drain, SETTINGS.drain_timeout_s, parent=SUPERVISOR, hand_over=True)
         self._warm_up_task = asyncio.create_task(self._warm_up())
         self._warm_up_task.add_done_callback(_log_failure)
 

@@ -1,22 +1,50 @@
-"""Leaving in order: on SIGTERM what is under way is finished first."""
+"""Leaving in order: on SIGTERM, and where the supervisor is gone, what is under way is finished first."""
 
 import asyncio
 import logging
 import os
 import signal
+import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from types import FrameType
 
 log = logging.getLogger("bentoml.medasr")
 
 POLL_S = 0.1
+ORPHAN_POLL_S = 0.5
+# In the environment of the processes that the supervisor starts: who it is, and on which sockets it listens.
+PARENT, SOCKETS = "_MEDASR_SUPERVISOR", "_MEDASR_SOCKETS"
 
 
-def defer(finish: Callable[[], Awaitable[None]], limit_s: float) -> None:
+def adopt() -> int | None:
+    """In a process of the supervisor's: keeps of the sockets that it has inherited its own alone, so that it
+    holds no port that another one may give up. The supervisor's pid; None in any other process.
+    """
+    parent, inherited = os.environ.pop(PARENT, None), os.environ.pop(SOCKETS, "")
+    if parent is None:
+        return None
+    own = sys.argv[sys.argv.index("--fd") + 1] if "--fd" in sys.argv else ""
+    for number in inherited.split():
+        if number != own:
+            with suppress(OSError):
+                os.close(int(number))
+    return int(parent)
+
+
+def defer(
+    finish: Callable[[], Awaitable[None]],
+    limit_s: float,
+    *,
+    parent: int | None = None,
+    hand_over: bool = False,
+) -> None:
     """From now on the first SIGTERM or SIGINT runs ``finish``, and then the server's own handler.
 
-    After ``limit_s``, or at a second signal of the same kind, the server ends at once. Ctrl-C brings both
-    kinds, from the terminal and from the supervisor. Called in the main thread, in the server's running loop.
+    After ``limit_s``, or at a second signal of the same kind, the server ends at once. Ctrl-C may bring both
+    kinds, from the terminal and from the supervisor. Where ``parent`` is gone without a word it is as if the
+    signal had come; with ``hand_over`` the port is given up at once then, for whoever is started next.
+    Called in the main thread, in the server's running loop.
     """
     loop = asyncio.get_running_loop()
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
@@ -50,6 +78,23 @@ def defer(finish: Callable[[], Awaitable[None]], limit_s: float) -> None:
 
     for number in handlers:
         signal.signal(number, on_signal)
+
+    async def leave_with(parent: int) -> None:
+        while os.getppid() == parent:
+            await asyncio.sleep(ORPHAN_POLL_S)
+        log.error("the supervisor is gone")
+        if hand_over:
+            for server in _listeners(handlers[signal.SIGTERM]):
+                server.close()
+        on_signal(signal.SIGTERM, None)
+
+    if parent is not None:
+        tasks.add(loop.create_task(leave_with(parent)))
+
+
+def _listeners(handler: object) -> list[asyncio.Server]:
+    """Of uvicorn, whose handler of signals is a method of its server."""
+    return list(getattr(getattr(handler, "__self__", None), "servers", []))
 
 
 async def until_gone(pids: set[int]) -> None:

@@ -1,9 +1,13 @@
 """A service behind keys, as it is deployed: what is closed, and how it leaves."""
 
+import os
 import re
 import signal
 import socket
+import stat
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import bentoml
 import httpx
@@ -15,6 +19,7 @@ from tests.conftest import CLIPS, PATIENCE_S, SAMPLE, SAMPLE_TEXT, Service
 
 pytestmark = pytest.mark.e2e
 
+SO_ACCEPTCON = 0x10000  # of /proc/net/unix: it listens
 KEY = "a-key-0123456789abcdef"
 BEARER = {"Authorization": f"Bearer {KEY}"}
 ROUTE = "/v1/audio/transcriptions"
@@ -26,7 +31,9 @@ TAIL = f"\r\n--{BOUNDARY}--\r\n".encode()
 @pytest.fixture(scope="module")
 def guarded(start_service: Callable[..., Service]) -> Service:
     service = start_service(
-        MEDASR_API_KEYS=f"another-0123456789abcdef,{KEY}", MEDASR_UPLOAD_IDLE_TIMEOUT_S="5"
+        MEDASR_API_KEYS=f"another-0123456789abcdef,{KEY}",
+        MEDASR_UPLOAD_IDLE_TIMEOUT_S="5",
+        HF_TOKEN="hub-token-of-a-test",
     )
     service.wait_until_ready()
     return service
@@ -80,18 +87,40 @@ def test_no_page_of_another_origin_may_read_an_answer(guarded: Service) -> None:
     assert "access-control-allow-origin" not in answer.headers
 
 
-def test_no_service_listens_beside_the_port(guarded: Service) -> None:
-    """The model's process is asked over a socket file that only this user can open."""
+def test_every_socket_that_listens_is_known(guarded: Service) -> None:
+    """The port, and the file over which the model's process is asked: in a folder of this user's alone."""
     pids = {guarded.process.pid, *_children(guarded.process.pid)}
     assert len(pids) >= 3
-    listening = [
-        (each.laddr.ip, each.laddr.port)
-        for pid in pids
-        for each in psutil.Process(pid).net_connections("inet")
-        if each.status == psutil.CONN_LISTEN
-    ]
-    assert ("127.0.0.1", guarded.port) in listening
-    assert {ip for ip, _ in listening} == {"127.0.0.1"}
+    assert {_port(each) for pid in pids for each in _listening(pid, "inet")} == {("127.0.0.1", guarded.port)}
+    [file] = {Path(str(each.laddr)) for pid in pids for each in _listening(pid, "unix")}
+    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+    assert file.parent.stat().st_uid == os.getuid()
+
+
+def _listening(pid: int, kind: str) -> list[Any]:
+    found = psutil.Process(pid).net_connections(kind)
+    if kind == "inet":
+        return [each for each in found if each.status == psutil.CONN_LISTEN]
+    return [each for each in found if each.laddr and _accepts(str(each.laddr))]
+
+
+def _accepts(path: str) -> bool:
+    """Whether it is a name at which somebody listens: what was accepted there bears the same one."""
+    lines = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()[1:]]
+    return any(line[-1] == path and int(line[3], 16) & SO_ACCEPTCON for line in lines)
+
+
+def _port(connection: Any) -> tuple[str, int]:
+    return connection.laddr.ip, connection.laddr.port
+
+
+def test_no_process_shows_a_key_in_its_environment(guarded: Service) -> None:
+    """The model's never had one; the others have read them, and wiped them out."""
+    for pid in (guarded.process.pid, *_children(guarded.process.pid)):
+        environment = Path(f"/proc/{pid}/environ").read_bytes()
+        assert b"PATH=" in environment
+        assert KEY.encode() not in environment
+        assert b"hub-token-of-a-test" not in environment
 
 
 def _children(pid: int) -> list[int]:

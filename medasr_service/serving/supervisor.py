@@ -1,0 +1,148 @@
+"""The first process: starts the others, starts them again where they die, and leaves behind them.
+
+BentoML's own is circus, told to listen without a password on two TCP ports of 127.0.0.1, where every user of
+the machine may have it run what he likes; it removes the socket between the services before it stops them,
+and looks for the dead every ten seconds, in a container never. This is the same circus without all that.
+"""
+
+import logging
+import os
+import signal
+import socket
+import tempfile
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from types import SimpleNamespace
+from typing import Any
+
+import circus.arbiter
+from bentoml._internal.utils import circus as bentoml_circus
+from circus.process import Process
+from circus.watcher import Watcher
+from tornado import gen
+
+from medasr_service.serving import secrets, shutdown
+
+ENTRY = "service"  # BentoML's name for the process that answers requests
+API_SOCKET = "_bento_api_server"
+CHECK_S = 0.25  # between two looks for processes that have died
+MAX_DEATHS, DEATHS_S = 8, 60.0  # more within so long: whoever watches this process is to know
+
+log = logging.getLogger("bentoml.medasr")
+
+# It looks the machine's own name up, which may be a question to a name server; the name serves nothing here.
+circus.arbiter.socket = SimpleNamespace(getfqdn=socket.gethostname, gethostname=socket.gethostname)
+
+
+class Supervisor(bentoml_circus.Arbiter):
+    """circus' arbiter. Its own control sockets are of this process alone: nobody else can reach them."""
+
+    failure = ""
+
+    def start(self, cb: Callable[[Any], Any] | None = None) -> None:
+        """Returns when all have left. Raises SystemExit where they kept dying.
+
+        What was to be cleared away, such as the folder of the socket between the services, is so at the end.
+        """
+        self._deaths: deque[float] = deque(maxlen=MAX_DEATHS)
+        with self.exit_stack:
+            future = circus.arbiter.Arbiter.start(self, cb)
+            if error := future.exception():
+                raise error
+        if self.failure:
+            raise SystemExit(f"medasr: {self.failure}")
+
+    def stop(self) -> Any:
+        """The second time, it is meant at once: the processes are told so."""
+        if not self._stopping:
+            return circus.arbiter.Arbiter.stop(self)
+        for process in self._all():
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGTERM)
+        return None
+
+    @gen.coroutine
+    def _stop_watchers(
+        self,
+        close_output_streams: bool = False,
+        watcher_iter_func: Callable[..., Iterable[Watcher]] | None = None,
+    ) -> Any:
+        """The entry first: what it has begun needs the others to the end."""
+        watchers = list((watcher_iter_func or self.iter_watchers)(reverse=False))
+        for group in (True, False):
+            yield gen.multi([w._stop(close_output_streams) for w in watchers if (w.name == ENTRY) is group])
+
+    def manage_watchers(self) -> Any:
+        """Starts again what has died; not in the middle of something else."""
+        if self._exclusive_running_command is None and not self._restarting:
+            return super().manage_watchers()
+        return None
+
+    def _all(self) -> list[Process]:
+        return [process for watcher in self.watchers for process in watcher.processes.values()]
+
+    def died(self, *, watcher: Watcher, exit_code: int, **_: Any) -> None:
+        """circus' hook behind each process that has ended."""
+        if self._stopping:
+            return
+        now = time.monotonic()
+        log.error("%s has ended (%s) and is started again", _shown(watcher.name), _reason(exit_code))
+        if len(self._deaths) == MAX_DEATHS and now - self._deaths[0] < DEATHS_S:
+            self.failure = (
+                f"a process ended {MAX_DEATHS + 1} times within {DEATHS_S:.0f} s: the service leaves"
+            )
+            watcher.respawn = False
+            self.loop.add_callback(self.stop)
+        self._deaths.append(now)
+
+
+def _shown(name: str) -> str:
+    return "the process that answers" if name == ENTRY else f"the process {name.removeprefix('service_')}"
+
+
+def _reason(exit_code: int) -> str:
+    return f"status {exit_code}" if exit_code >= 0 else signal.Signals(-exit_code).name
+
+
+def install(listening: Callable[[str], None]) -> None:
+    """BentoML takes this supervisor from now on; ``listening`` is told the address at which it does."""
+
+    def create(
+        watchers: list[Watcher], *, threaded: bool = False, **arguments: Any
+    ) -> bentoml_circus.Arbiter:
+        for each in arguments["sockets"]:
+            if each.name == API_SOCKET:
+                listening(each.host)
+        if threaded:  # bentoml.serve() in a program of one's own: BentoML's, but closed to others
+            return bentoml_circus.ThreadedArbiter(
+                watchers, *_endpoints([]), **{"check_delay": CHECK_S, **arguments}
+            )
+        return _create(watchers, **arguments)
+
+    bentoml_circus.create_standalone_arbiter = create
+
+
+def _create(watchers: list[Watcher], **arguments: Any) -> Supervisor:
+    plugins = arguments.get("plugins") or []
+    supervisor = Supervisor(watchers, *_endpoints(plugins), **{"check_delay": CHECK_S, **arguments})
+    sockets = " ".join(str(each.fileno()) for each in arguments["sockets"])
+    for watcher in watchers:
+        watcher.respawn = True  # also in a container: one that dies costs what it did, not everything
+        watcher.stop_children = False  # a process ends its own children, once it needs them no more
+        watcher.hooks["after_reap"] = supervisor.died
+        watcher.env = secrets.without(watcher.env, keep_keys=watcher.name == ENTRY)
+        watcher.env |= {shutdown.PARENT: str(os.getpid()), shutdown.SOCKETS: sockets}
+    secrets.wipe()
+    return supervisor
+
+
+def _endpoints(plugins: list[Any]) -> tuple[str, str]:
+    """Of circus' control and of its events: where no other process reaches them. A plugin (`--reload`) is one
+    that must: then in a folder of this user's.
+    """
+    if not plugins:
+        return "inproc://medasr-control", "inproc://medasr-events"
+    folder = tempfile.mkdtemp(prefix="medasr-")
+    return f"ipc://{folder}/control", f"ipc://{folder}/events"
