@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -43,25 +43,15 @@ FULL_BYTES = 1 << 20
 log = logging.getLogger("bentoml.medasr")
 
 
-def ensure(checkpoint: Checkpoint, cache: Path, precision: str, *, shipped: Path | None = None) -> Path:
-    """The model.onnx of a checkpoint: that which came with the sources, or is in the cache, or is exported
-    now in a process of its own.
+def ensure(checkpoint: Checkpoint, cache: Path, precision: str, *, shipped: Sequence[Path] = ()) -> Path:
+    """The model.onnx of a checkpoint: that which came with the sources (in a folder of ``shipped``), or is in
+    the cache, or is exported now in a process of its own.
 
     Raises ModelUnavailable where it cannot be made or kept.
     """
-    if checkpoint.artefact:
-        if checkpoint.artefact.precision != precision:
-            raise ModelUnavailable(
-                f"{checkpoint.folder} is an artefact in {checkpoint.artefact.precision}, not in {precision}"
-            )
-        return checkpoint.folder / MODEL
-    source = _source(checkpoint)
-    name = re.sub(r"[^\w.-]+", "--", checkpoint.id)
-    folder = cache / f"{name}-{_digest(source)}-{precision}"
-    source["precision"] = precision
-    for each in (folder, *([shipped / folder.name] if shipped else [])):
-        if _is_whole(each, source):  # also in a cache that cannot be written
-            return each / MODEL
+    if kept := find(checkpoint, cache, precision, shipped=shipped):
+        return kept
+    folder, source = _place(checkpoint, cache, precision)
     if missing := missing_makers():
         raise ModelUnavailable(
             f"there is no whole ONNX artefact of {checkpoint.id} ({precision}) in {cache}, and none can be"
@@ -78,6 +68,33 @@ def ensure(checkpoint: Checkpoint, cache: Path, precision: str, *, shipped: Path
             f"the ONNX artefact cannot be kept in {cache} ({error.strerror or error}): set MEDASR_CACHE_DIR"
         ) from None
     return folder / MODEL
+
+
+def find(
+    checkpoint: Checkpoint, cache: Path, precision: str, *, shipped: Sequence[Path] = ()
+) -> Path | None:
+    """The model.onnx that is there already and whole, also in a cache that cannot be written.
+
+    Raises ModelUnavailable where the checkpoint itself is an artefact, in another precision.
+    """
+    if checkpoint.artefact:
+        if checkpoint.artefact.precision != precision:
+            raise ModelUnavailable(
+                f"{checkpoint.folder} is an artefact in {checkpoint.artefact.precision}, not in {precision}"
+            )
+        return checkpoint.folder / MODEL
+    folder, source = _place(checkpoint, cache, precision)
+    came = [file.parent for each in shipped for file in each.glob(f"*/{MANIFEST}")]
+    return next((each / MODEL for each in (*came, folder) if _is_whole(each, source)), None)
+
+
+def _place(checkpoint: Checkpoint, cache: Path, precision: str) -> tuple[Path, dict[str, Any]]:
+    """Where the cache keeps the artefact, and what it is made from."""
+    source = _source(checkpoint)
+    name = re.sub(r"[^\w.-]+", "--", checkpoint.id)
+    folder = cache / f"{name}-{_digest(source)}-{precision}"
+    source["precision"] = precision
+    return folder, source
 
 
 @contextmanager

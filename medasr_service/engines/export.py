@@ -12,6 +12,8 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
 from transformers import AutoModelForCTC
 from transformers.utils import logging
 
@@ -19,6 +21,7 @@ from medasr_service.engines.network import PRECISIONS, Network
 
 OPSET = 20
 MIN_FEATURES = 13  # the fewest feature frames that make one output frame
+FEWEST = 1024  # values of a tensor that is worth an operator of its own
 MAX_DIFFERENCE = {"fp32": 1e-3, "int8": 2.0}  # between the two networks, in log-posteriors
 
 
@@ -47,7 +50,7 @@ def export(folder: Path, file: Path, precision: str) -> None:
         )
         assert program is not None
         program.save(str(file), external_data=True)
-        onnx.save(_bare(onnx.load(file, load_external_data=False)), file)
+        _save(_halved(_bare(onnx.load(file))), file)
         _compare(model, file, bins, MAX_DIFFERENCE[precision])
 
 
@@ -58,6 +61,37 @@ def _bare(model: onnx.ModelProto) -> onnx.ModelProto:
         node.doc_string = ""
     del model.graph.value_info[:]
     return model
+
+
+def _halved(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Weights that half precision holds exactly, kept in it and cast when they are loaded: such a checkpoint's
+    artefact has half the size, and the same values."""
+    graph, kept = model.graph, []
+    for tensor in graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if values.dtype == np.float32 and values.size >= FEWEST and _fits_half(values):
+            name = f"{tensor.name}.half"
+            kept.append(numpy_helper.from_array(values.astype(np.float16), name))
+            cast = helper.make_node("Cast", [name], [tensor.name], to=onnx.TensorProto.FLOAT)
+            graph.node.insert(0, cast)
+        else:
+            kept.append(tensor)
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+    return model
+
+
+def _fits_half(values: NDArray[np.float32]) -> bool:
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, and so is not equal
+        return bool(np.array_equal(values.astype(np.float16).astype(np.float32), values))
+
+
+def _save(model: onnx.ModelProto, file: Path) -> None:
+    """The graph, and its weights beside it."""
+    weights = file.with_name(f"{file.name}.data")
+    weights.unlink(missing_ok=True)  # onnx appends to one that is there
+    onnx.save(model, file, save_as_external_data=True, location=weights.name, size_threshold=FEWEST)
+    weights.chmod(file.stat().st_mode)  # onnx lets its owner alone read it
 
 
 def _compare(model: Any, file: Path, bins: int, limit: float) -> None:

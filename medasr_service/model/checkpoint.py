@@ -108,7 +108,7 @@ def _kept(settings: Settings) -> Checkpoint | None:
     """A hub model from its artefact, where that is kept. Without what makes one, it must be."""
     if settings.resolved_engine == "torch":
         return None
-    folders = (settings.cache_dir, SHIPPED)
+    folders = (settings.cache_dir, *SHIPPED)
     if found := find(folders, settings.model, settings.revision, settings.precision):
         return _of_artefact(*found)
     if not (missing := missing_makers()):

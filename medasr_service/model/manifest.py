@@ -16,8 +16,8 @@ from medasr_service.model.digests import sha256
 
 MODEL, MANIFEST, CONFIDENCE = "model.onnx", "manifest.json", "confidence.json"
 FORMAT = 4  # raise it when the exported graph or the set of files changes
-SHIPPED = Path(__file__).parents[2] / "artefacts"
-"""Artefacts that came with the sources: a Bento has the demo model's."""
+SHIPPED = (Path(__file__).parents[1] / "demo_model" / "artefacts", Path(__file__).parents[2] / "artefacts")
+"""Folders of artefacts that came with the sources: the demo model's, and what is baked into a Bento."""
 MAKERS = ("torch", "transformers", "onnxscript")
 
 log = logging.getLogger("bentoml.medasr")

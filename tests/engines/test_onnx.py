@@ -261,7 +261,7 @@ def test_an_artefact_that_came_with_the_sources_is_used(
     demo: Checkpoint, exports: list[Path], tmp_path: Path
 ) -> None:
     shipped = artefact.ensure(demo, tmp_path / "shipped", "fp32")
-    assert artefact.ensure(demo, tmp_path / "cache", "fp32", shipped=tmp_path / "shipped") == shipped
+    assert artefact.ensure(demo, tmp_path / "cache", "fp32", shipped=[tmp_path / "shipped"]) == shipped
     assert len(exports) == 1
     assert not (tmp_path / "cache").exists()
 
