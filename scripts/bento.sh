@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the Bento, with the artefact of the demo model in it, so that it serves at once and without torch.
+# Builds the Bento. The demo model's artefacts are in the package, so that it serves at once and without torch.
 # BAKE=google/medasr bakes that model's artefact in as well (LM=on: and its language model): for a private registry
 # only (docs/deploy.md).
 set -euo pipefail
@@ -12,11 +12,8 @@ while IFS='=' read -r name _; do
     [ "$name" = MEDASR_CACHE_DIR ] || unset "$name"
 done < <(env | grep '^MEDASR_' || true)
 rm -rf artefacts # what was baked in another time must not slip in
-mkdir artefacts
-artefact=$("$bin/medasr" export)
-cp -R "$(dirname "$artefact")" artefacts/
-rm -f artefacts/*/lm_6.kenlm # the demo model's lies beside its checkpoint
 if [ -n "${BAKE:-}" ]; then
+    mkdir artefacts
     artefact=$(MEDASR_MODEL=$BAKE MEDASR_REVISION=${REVISION:-} MEDASR_PRECISION=${PRECISION:-} \
         MEDASR_LM=${LM:-} "$bin/medasr" export)
     cp -R "$(dirname "$artefact")" artefacts/

@@ -70,9 +70,7 @@ def ensure(checkpoint: Checkpoint, cache: Path, precision: str, *, shipped: Sequ
     return folder / MODEL
 
 
-def find(
-    checkpoint: Checkpoint, cache: Path, precision: str, *, shipped: Sequence[Path] = ()
-) -> Path | None:
+def find(checkpoint: Checkpoint, cache: Path, precision: str, *, shipped: Sequence[Path] = ()) -> Path | None:
     """The model.onnx that is there already and whole, also in a cache that cannot be written.
 
     Raises ModelUnavailable where the checkpoint itself is an artefact, in another precision.
