@@ -3,23 +3,27 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/installed
-MADE_FROM := pyproject.toml requirements.txt scripts/install.sh
+export PYTHON
 
-.PHONY: run test setup gate format bento image export-image loadtest bench demo-model clean
+.PHONY: run test setup setup-export setup-test gate format bento image export-image wheel loadtest bench demo-model clean
 
 run: setup
 	@scripts/run.sh
 
-test: setup
+test: setup-test
 	$(BIN)/pytest
 
-# Again, where what the environment is made from has changed since.
-setup:
-	@cat $(MADE_FROM) | cmp -s - $(STAMP) || { \
-		PYTHON="$(PYTHON)" scripts/install.sh $(VENV) && cat $(MADE_FROM) >$(STAMP).new && mv $(STAMP).new $(STAMP); }
+# Each installs what is not there yet, and again where what it is made from has changed since.
+setup: # what serving needs, and the demo model
+	@scripts/install.sh $(VENV) serve
 
-gate: setup
+setup-export: # besides, what makes the ONNX artefact of another model: PyTorch, transformers
+	@scripts/install.sh $(VENV) export
+
+setup-test: # besides, what the gate and the tests need
+	@scripts/install.sh $(VENV) test
+
+gate: setup-test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -28,11 +32,11 @@ gate: setup
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
 	$(BIN)/zizmor --offline --quiet .github/workflows
 
-format: setup
+format: setup-test
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bento: setup
+bento: $(if $(BAKE),setup-export,setup)
 	scripts/bento.sh
 
 image: bento
@@ -41,18 +45,24 @@ image: bento
 export-image: bento
 	WITH_TORCH=1 IMAGE=medasr-service:export scripts/image.sh
 
+# The wheel and the sdist, in dist/
+wheel: setup
+	$(BIN)/pip install --quiet build
+	$(BIN)/python -m build --outdir dist .
+
 # LOADTEST has its arguments: make loadtest LOADTEST='--soak 60'
-loadtest: setup
+loadtest: setup-test
 	$(BIN)/python -m loadtests $(LOADTEST)
 
 # BENCH has its arguments: make bench BENCH='--rounds 1'
-bench: setup
+bench: setup-test
 	$(BIN)/python -m benchmarks.speed $(BENCH)
 
-demo-model: setup
+demo-model: setup-test
 	$(BIN)/pip install --quiet -e '.[training]'
 	$(BIN)/python -m training
 	$(BIN)/python -m training.confidence --write
+	$(BIN)/python -m training.artefact
 
 clean:
-	rm -rf $(VENV) build artefacts
+	rm -rf $(VENV) build dist artefacts

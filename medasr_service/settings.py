@@ -17,7 +17,13 @@ from yaml import YAMLError
 
 from medasr_service.errors import InvalidRequest
 
-CONFIG_FILE = Path(__file__).parent.parent / "config" / "inference.yaml"
+try:  # config/ stands at the root of the repository, and is installed as a part of the package
+    from medasr_service.config import models  # type: ignore[import-not-found]
+except ModuleNotFoundError:  # the sources alone, as a Bento has them
+    from config import models
+
+PORTS: dict[str, int] = models.PORTS
+CONFIG_FILE = Path(models.__file__).with_name("inference.yaml")
 DEMO_MODEL = "demo"
 SET_UP_VARIABLES = {"MEDASR_CONFIG", "MEDASR_TORCH", "MEDASR_TORCH_INDEX"}  # read elsewhere
 MAX_STRIDE = 0.4  # of a window: at most five times the work of windows that do not overlap
@@ -199,9 +205,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        file = Path(os.environ.get("MEDASR_CONFIG", CONFIG_FILE))
-        if file == CONFIG_FILE and not file.exists():  # installed without the repository
-            return init_settings, env_settings
+        file = Path(os.environ.get("MEDASR_CONFIG") or CONFIG_FILE).expanduser()
         if not file.is_file():
             raise FileNotFoundError(f"{file} is not there")
         yaml = YamlConfigSettingsSource(settings_cls, file, yaml_config_section="medasr")

@@ -3,12 +3,21 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bin=$PWD/.venv/bin
-read -r host port keys < <("$bin/python" -c '
-from config.models import PORTS
-from medasr_service.settings import load
-settings = load()
-print(settings.host, settings.port or PORTS["medasr"], len(settings.keys))')
-[ -n "${port:-}" ] || exit 1
+{ read -r host port keys && read -r model missing; } < <("$bin/python" -c '
+from medasr_service import engines, settings
+from medasr_service.errors import ModelUnavailable
+found = settings.load()
+print(found.host, found.port or settings.PORTS["medasr"], len(found.keys))
+try:
+    print(found.model, *engines.missing(found))
+except ModelUnavailable:
+    print(found.model)  # the service says what is wrong, too
+') || true
+[ -n "${model:-}" ] || exit 2
+if [ -n "$missing" ]; then
+    echo "medasr: $model has no ONNX artefact here: installing what makes one, once ($missing)"
+    scripts/install.sh .venv export
+fi
 key=
 [ "$keys" = 0 ] || key=" -H 'Authorization: Bearer '\"\$KEY\"" # not the key itself: a terminal is no place for it
 case $host in
@@ -36,7 +45,8 @@ until curl --silent --fail --output /dev/null --max-time 2 "$address/readyz"; do
 done
 cat <<EOF2
 
-MedASR is ready. Try it:
+MedASR is ready. Dictate and drop recordings in a browser: $address/
+Or try it here:
   curl$key $address/v1/audio/transcriptions -F file=@medasr_service/demo_model/sample.wav
 Documentation: $address/docs
 

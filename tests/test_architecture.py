@@ -16,7 +16,8 @@ PRODUCT = sorted(
 MAY_IMPORT: dict[str, set[str]] = {
     "version": set(),
     "errors": set(),
-    "settings": {"errors"},
+    "config": set(),
+    "settings": {"config", "errors"},
     "model": {"settings", "errors"},
     "audio": {"model", "errors"},
     "windows": {"model"},

@@ -181,8 +181,6 @@ def test_settings_are_frozen() -> None:
         Settings().port = 1  # type: ignore[misc]
 
 
-def test_the_defaults_hold_without_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in the installed package, whose config folder holds no inference.yaml."""
-    monkeypatch.setattr(settings, "CONFIG_FILE", tmp_path / "none.yaml")
-    expected = {k: v.expanduser() if isinstance(v, Path) else v for k, v in _defaults().items()}
-    assert Settings().model_dump() == expected
+def test_an_empty_configuration_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDASR_CONFIG", "")
+    assert Settings() == Settings.model_validate(_defaults())

@@ -125,7 +125,7 @@ def _sounddevice() -> Any:
     try:
         import sounddevice
     except ImportError:
-        raise NoMicrophone("medasr listen needs sounddevice: pip install 'medasr-service[listen]'") from None
+        raise NoMicrophone("medasr listen needs sounddevice: pip install sounddevice") from None
     except OSError:
         raise NoMicrophone("medasr listen needs PortAudio: apt install libportaudio2") from None
     return sounddevice

@@ -27,7 +27,7 @@ from medasr_service.evaluation.verification import Verification
 from medasr_service.model import checkpoint
 from medasr_service.model.checkpoint import DEMO_FOLDER
 from medasr_service.model.geometry import Emission, Waveform
-from medasr_service.model.manifest import missing_makers
+from medasr_service.model.manifest import how_to_make, missing_makers
 from medasr_service.settings import Settings, changed
 from medasr_service.transcriber import Infer, Options, Transcriber
 
@@ -95,11 +95,8 @@ def _verify(chosen: Sequence[Recording], options: argparse.Namespace, config: Se
         config, engine=options.engine or config.engine, precision=options.precision or config.precision
     )
     reference = changed(config, engine=options.reference, precision="fp32")
-    if options.reference == "torch" and (missing := missing_makers()):
-        raise ModelUnavailable(
-            f"the reference needs {', '.join(missing)}: install medasr-service[export],"
-            " or compare with --reference onnx"
-        )
+    if options.reference == "torch" and missing_makers():
+        raise ModelUnavailable(f"the reference, unless it is --reference onnx, needs {how_to_make()}")
     found = [checkpoint.resolve(each) for each in (reference, candidate)]
     if found[0].revision != found[1].revision:
         raise ModelUnavailable(

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medasr_service.errors import ModelUnavailable
+from medasr_service.model import checkpoint as checkpoints
 from medasr_service.model.checkpoint import Checkpoint
 from medasr_service.model.geometry import Emission, FrameGeometry, Waveform
-from medasr_service.model.manifest import SHIPPED, missing_makers
+from medasr_service.model.manifest import SHIPPED, how_to_make, missing_makers
 from medasr_service.settings import Settings
 
 MAX_PADDING = 0.25  # of a group, so that padding stays cheap
@@ -49,12 +50,26 @@ def load(checkpoint: Checkpoint, settings: Settings) -> Engine:
 def prepare(checkpoint: Checkpoint, settings: Settings) -> Path:
     """What the engine of the settings runs: the checkpoint itself, or its ONNX artefact, made when needed."""
     if settings.resolved_engine == "torch":
-        if missing := missing_makers():
-            raise ModelUnavailable(f"the torch engine needs {', '.join(missing)}: medasr-service[export]")
+        if missing_makers():
+            raise ModelUnavailable(f"the torch engine needs {how_to_make()}")
         return checkpoint.folder
     from medasr_service.engines import artefact
 
     return artefact.ensure(checkpoint, settings.cache_dir, settings.precision, shipped=SHIPPED)
+
+
+def missing(settings: Settings) -> list[str]:
+    """Packages that are not installed, and without which the model of the settings cannot be run: where its
+    artefact is still to be made, or with the torch engine. Raises ModelUnavailable where it is no model."""
+    makers = missing_makers()
+    if not makers or settings.resolved_engine == "torch":
+        return makers
+    from medasr_service.engines import artefact
+
+    if found := checkpoints.here(settings):
+        kept = artefact.find(found, settings.cache_dir, settings.precision, shipped=SHIPPED)
+        return [] if kept else makers
+    return [] if checkpoints.kept(settings) else makers
 
 
 def infer_in_groups(

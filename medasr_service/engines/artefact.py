@@ -31,6 +31,7 @@ from medasr_service.model.manifest import (
     MANIFEST,
     MODEL,
     Manifest,
+    how_to_make,
     missing_makers,
 )
 
@@ -52,10 +53,10 @@ def ensure(checkpoint: Checkpoint, cache: Path, precision: str, *, shipped: Sequ
     if kept := find(checkpoint, cache, precision, shipped=shipped):
         return kept
     folder, source = _place(checkpoint, cache, precision)
-    if missing := missing_makers():
+    if missing_makers():
         raise ModelUnavailable(
-            f"there is no whole ONNX artefact of {checkpoint.id} ({precision}) in {cache}, and none can be"
-            f" made here without {', '.join(missing)}: run `medasr export` where they are installed"
+            f"there is no whole ONNX artefact of {checkpoint.id} ({precision}) in {cache}; making one needs"
+            f" {how_to_make()}"
         )
     try:
         cache.mkdir(parents=True, exist_ok=True)

@@ -64,8 +64,8 @@ def _bare(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _halved(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Weights that half precision holds exactly, kept in it and cast when they are loaded: such a checkpoint's
-    artefact has half the size, and the same values."""
+    """Weights that half precision holds exactly, kept in it and cast when they are loaded: the artefact of
+    such a checkpoint has half the size, and the same values."""
     graph, kept = model.graph, []
     for tensor in graph.initializer:
         values = numpy_helper.to_array(tensor)

@@ -10,7 +10,15 @@ from tokenizers import Tokenizer
 
 from medasr_service.errors import ModelUnavailable
 from medasr_service.model.geometry import FrameGeometry
-from medasr_service.model.manifest import MANIFEST, SHIPPED, Manifest, find, missing_makers, revisions
+from medasr_service.model.manifest import (
+    MANIFEST,
+    SHIPPED,
+    Manifest,
+    find,
+    how_to_make,
+    missing_makers,
+    revisions,
+)
 from medasr_service.settings import DEMO_MODEL, Settings
 
 DEMO_FOLDER = Path(__file__).parent.parent / "demo_model"
@@ -68,18 +76,21 @@ def resolve(settings: Settings, *, ask_hub: bool = False) -> Checkpoint:
     starts without a network, and the model does not change by itself. ``ask_hub`` looks for a newer one.
     Raises ModelUnavailable with one line that says what to do.
     """
-    if settings.model == DEMO_MODEL:
-        checkpoint = Checkpoint(DEMO_FOLDER, "medasr-demo", frozenset({DEMO_MODEL}), "bundled", demo=True)
-    elif (folder := Path(settings.model).expanduser()).is_dir():
-        checkpoint = _local(folder.resolve())
-    else:
-        checkpoint = (None if ask_hub else _kept(settings)) or _from_hub(settings)
+    checkpoint = here(settings) or (None if ask_hub else kept(settings)) or _from_hub(settings, ask_hub)
     if checkpoint.artefact and settings.resolved_engine == "torch":
         raise ModelUnavailable(
             f"{checkpoint.folder} is an ONNX artefact; the torch engine needs the checkpoint"
         )
     _check(checkpoint)
     return checkpoint
+
+
+def here(settings: Settings) -> Checkpoint | None:
+    """The demo model, or the folder that the settings name; None where they name a hub model."""
+    if settings.model == DEMO_MODEL:
+        return Checkpoint(DEMO_FOLDER, "medasr-demo", frozenset({DEMO_MODEL}), "bundled", demo=True)
+    folder = Path(settings.model).expanduser()
+    return _local(folder.resolve()) if folder.is_dir() else None
 
 
 def _local(folder: Path) -> Checkpoint:
@@ -104,27 +115,29 @@ def _of_artefact(folder: Path, manifest: Manifest) -> Checkpoint:
     )
 
 
-def _kept(settings: Settings) -> Checkpoint | None:
-    """A hub model from its artefact, where that is kept. Without what makes one, it must be."""
-    if settings.resolved_engine == "torch":
-        return None
-    folders = (settings.cache_dir, *SHIPPED)
-    if found := find(folders, settings.model, settings.revision, settings.precision):
-        return _of_artefact(*found)
-    if not (missing := missing_makers()):
-        return None
-    others = ", ".join(revisions(folders, settings.model))
-    raise ModelUnavailable(
-        f"there is no ONNX artefact of {settings.model} ({settings.revision or 'newest'},"
-        f" {settings.precision}) in {settings.cache_dir}"
-        + (f", only of revision {others}" if others else "")
-        + f": make it with `medasr export` where {', '.join(missing)} are installed"
-    )
-
-
-def _from_hub(settings: Settings) -> Checkpoint:
+def kept(settings: Settings) -> Checkpoint | None:
+    """A hub model from its artefact, where that is kept. Raises ModelUnavailable where it is no hub id."""
     from medasr_service.model import hub
 
+    hub.check(settings.model)
+    if settings.resolved_engine == "torch":
+        return None
+    found = find((settings.cache_dir, *SHIPPED), settings.model, settings.revision, settings.precision)
+    return _of_artefact(*found) if found else None
+
+
+def _from_hub(settings: Settings, ask_hub: bool) -> Checkpoint:
+    """A hub model itself, to make its artefact of; where none can be made, the hub is not asked."""
+    from medasr_service.model import hub
+
+    if settings.resolved_engine == "onnx" and not ask_hub and missing_makers():
+        others = ", ".join(revisions((settings.cache_dir, *SHIPPED), settings.model))
+        raise ModelUnavailable(
+            f"there is no ONNX artefact of {settings.model} ({settings.revision or 'newest'},"
+            f" {settings.precision}) in {settings.cache_dir}"
+            + (f", only of revision {others}" if others else "")
+            + f": run `medasr export`, which needs {how_to_make()}"
+        )
     folder = hub.download(settings.model, settings.revision)
     return Checkpoint(folder, settings.model, frozenset({"medasr"}), folder.name, False, settings.revision)
 

@@ -101,3 +101,9 @@ def _of_model(folders: Iterable[Path], model: str) -> list[tuple[Path, Manifest]
 def missing_makers() -> list[str]:
     """Packages without which no artefact can be made; serving needs none of them."""
     return [name for name in MAKERS if find_spec(name) is None]
+
+
+def how_to_make() -> str:
+    """What is missing, and what installs it: part of a message."""
+    missing = missing_makers()
+    return f"{', '.join(missing)}: pip install {' '.join(missing)}, or in a clone: make setup-export"

@@ -22,7 +22,6 @@ from bentoml.exceptions import BentoMLException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from config.models import PORTS
 from medasr_service import settings
 from medasr_service.errors import MedASRError, ModelUnavailable, NotReady
 from medasr_service.model import digests
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 SETTINGS = settings.load()
-PORT = SETTINGS.port or PORTS["medasr"]
+PORT = SETTINGS.port or settings.PORTS["medasr"]
 SUPERVISOR = shutdown.adopt()  # None in the supervisor itself
 if SUPERVISOR is not None:
     secrets.wipe()  # they are in the settings now, and nowhere that children or others look

@@ -63,7 +63,7 @@ def test_without_sounddevice_it_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "sounddevice", None)
     assert cli.main(["listen"]) == EXIT_USAGE
-    assert "pip install 'medasr-service[listen]'" in capsys.readouterr().err
+    assert "pip install sounddevice" in capsys.readouterr().err
 
 
 class PortAudioError(Exception):

@@ -282,7 +282,7 @@ def test_without_torch_an_artefact_that_is_missing_is_one_line(
     demo: Checkpoint, exports: list[Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("medasr_service.model.manifest.MAKERS", ("no_such_package_as_torch",))
-    with pytest.raises(ModelUnavailable, match="without no_such_package_as_torch: run `medasr export`"):
+    with pytest.raises(ModelUnavailable, match="needs no_such_package_as_torch: pip install no_such"):
         artefact.ensure(demo, tmp_path, "fp32")
     assert exports == []
 
