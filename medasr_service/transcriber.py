@@ -8,13 +8,14 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias, TypeVar
 
 from medasr_service.audio import stream as audio
 from medasr_service.audio.stream import AudioInfo
 from medasr_service.decoding.confidence import AS_IT_IS, Confidence
 from medasr_service.decoding.ctc import Vocabulary
+from medasr_service.decoding.keywords import clean
 from medasr_service.errors import InvalidRequest
 from medasr_service.model.checkpoint import Checkpoint
 from medasr_service.model.geometry import Emission, FrameGeometry, Waveform
@@ -101,6 +102,14 @@ class Transcriber:
     def check(self, options: Options) -> None:
         """Refuses what no recording can be decoded with (InvalidRequest)."""
         self._search(options)
+
+    def live_search(self, keywords: Sequence[str] = ()) -> "Search | None":
+        """The search for keywords in live speech, those of the settings too; None where there are none.
+
+        Raises InvalidRequest.
+        """
+        options = replace(Options.defaults(self._settings), decoding="greedy", keywords=clean(keywords))
+        return self._search(options)
 
     async def inspect(self, file: BinaryIO) -> AudioInfo:
         """Refuses what cannot be transcribed (InvalidAudio and its children) before any of it is."""

@@ -4,40 +4,29 @@ import asyncio
 import json
 import logging
 import time
-import uuid
-from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass, field
 
 from fastapi import APIRouter
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from medasr_service.api import realtime_events as wire
+from medasr_service.api import realtime_session
 from medasr_service.api.connection import ended
 from medasr_service.api.event_stream import FAILED
 from medasr_service.api.keys import SUBPROTOCOL
-from medasr_service.api.realtime_events import Json
+from medasr_service.api.realtime_items import Items, new_id
+from medasr_service.api.realtime_session import TRANSCRIPTION, Json
 from medasr_service.api.served import Served, served_or_503
-from medasr_service.audio.pcm import PCM16
 from medasr_service.errors import Draining, InvalidRequest, MedASRError
-from medasr_service.live.events import (
-    Cleared,
-    Committed,
-    Completed,
-    Delta,
-    Event,
-    Failed,
-    SpeechStarted,
-    SpeechStopped,
-)
-from medasr_service.live.session import Session
+from medasr_service.live.events import Reached
+from medasr_service.live.session import Manner, Session, TurnDetection
 from medasr_service.model.geometry import Waveform
 from medasr_service.settings import Settings
-from medasr_service.text import formats
 
 MIB = 1 << 20
 NORMAL, POLICY, TOO_BIG, BROKEN, TRY_LATER = 1000, 1008, 1009, 1011, 1013  # the WebSocket's codes
 LARGE_BYTES = 64 << 10  # a message of more is worked on beside the event loop, not to hold up the others
-TRANSCRIPTION = "conversation.item.input_audio_transcription"
 
 router = APIRouter()
 log = logging.getLogger("bentoml.medasr")
@@ -79,45 +68,52 @@ async def _close(websocket: WebSocket, code: int, last_words: Json | None, timeo
     with suppress(WebSocketDisconnect, RuntimeError, OSError, TimeoutError):
         async with asyncio.timeout(timeout_s):
             if last_words and websocket.application_state is WebSocketState.CONNECTED:
-                await websocket.send_text(json.dumps({"event_id": _id("event"), **last_words}))
+                await websocket.send_text(json.dumps({"event_id": new_id("event"), **last_words}))
             await websocket.close(code)
 
 
-def _id(kind: str) -> str:
-    return f"{kind}_{uuid.uuid4().hex[:24]}"
+@dataclass
+class _Answer:
+    """What a client is told once all that it sent before is done."""
+
+    event: Json
+    config: realtime_session.Session | None = None  # that holds from there on
+    told: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class _Connection:
-    """Reads, speaks, and holds what the wire knows of turns: their items."""
+    """Reads, speaks, and holds what the client has asked for."""
 
     def __init__(self, websocket: WebSocket, served: Served, settings: Settings) -> None:
         self._websocket = websocket
         self._served = served
         self._settings = settings
         self._lock = asyncio.Lock()
-        self._id = _id("sess")
+        self._id = new_id("sess")
         self._expires_at = int(time.time() + settings.max_live_duration_s)
-        default = wire.Session()
-        model = served.checkpoint.id
-        self._config = default.updated(
-            {"audio": {"input": {"transcription": {"model": model, "formatting": settings.formatting}}}}
+        self._idle_since = time.monotonic()
+        self._default = realtime_session.Session().updated(
+            {"audio": {"input": {"transcription": {"formatting": settings.formatting}}}},
+            realtime_session.Session(),
         )
-        self._pcm = PCM16(self._config.audio.input.format.rate)
+        self._config = self._default
+        self._pcm = self._config.audio.input.format.decoder()
         transcriber = served.transcriber
+        self._manner = Manner(settings.formatting == "raw", _turns(self._config), transcriber.live_search())
         self._session = Session(
             transcriber.infer,
             transcriber.vocabulary,
             transcriber.geometry,
             settings,
-            raw=settings.formatting == "raw",
-            turn_detection=wire.ServerVad().turns(),
+            raw=self._manner.raw,
+            turn_detection=self._manner.turn_detection,
+            search=self._manner.search,
         )
-        self._items: dict[int, str] = {}
-        self._previous: str | None = None
+        self._items = Items()
 
     async def run(self) -> None:
         """Until the client leaves, or the session must end; its work is given up then."""
-        await self._say({"type": "session.created", "session": self._shown()})
+        await self._say({"type": "session.created", "session": self._shown(self._config)})
         tasks = [asyncio.create_task(each) for each in (self._read(), self._speak())]
         try:
             done, _ = await asyncio.wait(
@@ -151,60 +147,72 @@ class _Connection:
 
     async def _say(self, event: Json) -> None:
         """One at a time; raises TimeoutError where the client takes nothing: memory must not grow for it."""
-        text = json.dumps({"event_id": _id("event"), **event})  # ASCII: half a surrogate cannot be sent
+        text = json.dumps({"event_id": new_id("event"), **event})  # ASCII: half a surrogate cannot be sent
         async with self._lock, asyncio.timeout(self._settings.send_timeout_s):
             await self._websocket.send_text(text)
 
     async def _read(self) -> None:
-        """Takes messages until the client leaves; no faster than they are worked off."""
+        """Takes messages until the client leaves; no faster than they are worked off, and answered."""
         limit = int(self._settings.live_message_mb * MIB)
         while True:
             text = await self._receive()
-            if text is None:
-                await self._say(wire.error(InvalidRequest("Messages are text, not binary: send JSON.")))
-                continue
             try:
+                if text is None:
+                    raise InvalidRequest("Messages are text, not binary: send JSON.")
                 if len(text) > limit:
                     raise InvalidRequest(
                         f"The message has {len(text):,} bytes; the limit is {limit:,}.",
                         code="message_too_large",
                     )
-                if answer := await self._take(wire.parse(text)):
-                    await self._say(answer)
+                answer = await self._take(wire.parse(text))
             except InvalidRequest as error:
-                event_id = wire.event_id_of(text) if len(text) <= limit else None
-                await self._say(wire.error(error, event_id))
+                event_id = wire.event_id_of(text) if text and len(text) <= limit else None
+                answer = _Answer(wire.error(error, event_id))
+            if answer:
+                self._session.mark(answer, self._manner if answer.config else None)
+                await answer.told.wait()
+            held_back = time.monotonic()
             await self._session.room()
+            self._idle_since += time.monotonic() - held_back
 
     async def _receive(self) -> str | None:
-        """The next message; None for a binary one."""
+        """The next message; None for a binary one. Only audio keeps a session that is idle."""
+        idle_s = self._settings.live_idle_timeout_s
         try:
-            async with asyncio.timeout(self._settings.live_idle_timeout_s):
+            async with asyncio.timeout(self._idle_since + idle_s - time.monotonic()):
                 message = await self._websocket.receive()
         except TimeoutError:
-            idle_s = f"{self._settings.live_idle_timeout_s:,.0f} s"
             raise InvalidRequest(
-                f"The session is over: nothing came for {idle_s}.", code="idle_timeout"
+                f"The session is over: no audio came for {idle_s:,.0f} s.", code="idle_timeout"
             ) from None
         if message["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(message.get("code", NORMAL))
         text: str | None = message.get("text")
         return text
 
-    async def _take(self, event: wire.ClientEvent) -> Json | None:
+    async def _take(self, event: wire.ClientEvent) -> _Answer | None:
         """Raises InvalidRequest; the session stays as it was then."""
         match event:
             case wire.Append():
-                self._session.append(await self._samples(event))
+                samples = await self._samples(event)
+                self._session.append(samples)
+                if len(event.audio):
+                    self._idle_since = time.monotonic()
             case wire.Commit():
+                self._session.check_commit(self._pcm.held)
                 self._session.append(self._pcm.flush())
                 self._session.commit()
             case wire.Clear():
                 self._pcm.flush()
                 self._session.clear()
             case wire.Update():
-                self._update(self._config.updated(event.session))
-                return {"type": "session.updated", "session": self._shown()}
+                return await self._update(event.session)
+            case wire.BetaUpdate():
+                try:
+                    return await self._update(realtime_session.of_beta(event.session))
+                except InvalidRequest as error:
+                    error.param = realtime_session.in_beta(error.param)
+                    raise
         return None
 
     async def _samples(self, event: wire.Append) -> Waveform:
@@ -213,111 +221,53 @@ class _Connection:
 
         return await asyncio.to_thread(decode) if len(event.audio) > LARGE_BYTES else decode()
 
-    def _update(self, config: wire.Session) -> None:
-        model = config.audio.input.transcription.model
-        if model and not self._served.serves(model):
-            refusal = self._served.refusal(model, status=400)
-            refusal.param = "session.audio.input.transcription.model"
+    async def _update(self, change: Json) -> _Answer:
+        config, before = self._config.updated(change, self._default), self._config.audio.input
+        asked = config.audio.input.transcription
+        if asked.model and not self._served.serves(asked.model):
+            refusal = self._served.refusal(asked.model, status=400)
+            refusal.param = f"{TRANSCRIPTION}.model"
             raise refusal
-        self._config, before = config, self._config.audio.input.format.rate
-        if config.audio.input.format.rate != before:
+        search = self._manner.search
+        if asked.keywords != before.transcription.keywords:
+            try:
+                search = await asyncio.to_thread(self._served.transcriber.live_search, asked.keywords)
+            except InvalidRequest as error:
+                error.param = f"{TRANSCRIPTION}.keywords"
+                raise
+        if config.audio.input.format != before.format:
             self._session.append(self._pcm.flush())
-            self._pcm = PCM16(config.audio.input.format.rate)
-        turns = config.audio.input.turn_detection
-        self._session.turn_detection = turns.turns() if turns else None
-        self._session.raw = config.audio.input.transcription.formatting == "raw"
+            self._pcm = config.audio.input.format.decoder()
+        self._config = config
+        self._manner = Manner(asked.formatting == "raw", _turns(config), search)
+        return _Answer({"type": "session.updated", "session": self._shown(config)}, config)
 
-    def _shown(self) -> Json:
-        config = self._config.model_dump()
-        config["audio"]["input"]["transcription"]["model"] = (
-            self._served.checkpoint.id
-        )  # be it asked by an alias
+    def _shown(self, config: realtime_session.Session) -> Json:
+        """As OpenAI shows it, with the model that is served, whatever it was called."""
+        shown = config.model_dump()
+        shown["audio"]["input"]["transcription"]["model"] = self._served.checkpoint.id
         return {
             "id": self._id,
             "object": "realtime.transcription_session",
             "expires_at": self._expires_at,
-            **config,
+            **shown,
             **self._served.notice,
         }
 
     async def _speak(self) -> None:
         async for event in self._session.events():
-            for each in self._told(event):
+            if isinstance(event, Reached):
+                assert isinstance(event.note, _Answer)
+                if event.note.config:
+                    self._items.logprobs = bool(event.note.config.include)
+                await self._say(event.note.event)
+                event.note.told.set()
+                continue
+            for each in self._items.told(event):
                 await self._say(each)
         raise Draining
 
-    def _told(self, event: Event) -> Iterator[Json]:
-        """An event of the session, as the wire has it."""
-        return _TOLD[type(event)](self, event)
 
-    def _item(self, turn: int) -> str:
-        return self._items.setdefault(turn, _id("item"))
-
-    def _speech_started(self, event: SpeechStarted) -> Iterator[Json]:
-        at_ms = round(1000 * event.at_s)
-        item = self._item(event.turn)
-        yield {"type": "input_audio_buffer.speech_started", "audio_start_ms": at_ms, "item_id": item}
-
-    def _speech_stopped(self, event: SpeechStopped) -> Iterator[Json]:
-        at_ms = round(1000 * event.at_s)
-        item = self._item(event.turn)
-        yield {"type": "input_audio_buffer.speech_stopped", "audio_end_ms": at_ms, "item_id": item}
-
-    def _delta(self, event: Delta) -> Iterator[Json]:
-        yield {
-            "type": f"{TRANSCRIPTION}.delta",
-            "item_id": self._item(event.turn),
-            "content_index": 0,
-            "delta": event.text,
-            **self._extra(event),
-        }
-
-    def _committed(self, event: Committed) -> Iterator[Json]:
-        item, previous = self._item(event.turn), self._previous
-        ids = {"previous_item_id": previous, "item_id": item}
-        yield {"type": "input_audio_buffer.committed", **ids}
-        content = {"type": "input_audio", "transcript": None}
-        message = {"id": item, "object": "realtime.item", "type": "message", "status": "completed"}
-        shown = {**message, "role": "user", "content": [content]}
-        yield {"type": "conversation.item.added", "previous_item_id": previous, "item": shown}
-        self._previous = item
-
-    def _completed(self, event: Completed) -> Iterator[Json]:
-        yield {
-            "type": f"{TRANSCRIPTION}.completed",
-            "item_id": self._items.pop(event.turn),
-            "content_index": 0,
-            "transcript": event.text,
-            "usage": {"type": "duration", "seconds": round(event.duration_s, 3)},
-            **self._extra(event),
-        }
-
-    def _failed(self, event: Failed) -> Iterator[Json]:
-        item = self._item(event.turn)
-        self._items.pop(event.turn)
-        error = wire.details(event.error)
-        yield {"type": f"{TRANSCRIPTION}.failed", "item_id": item, "content_index": 0, "error": error}
-
-    def _cleared(self, event: Cleared) -> Iterator[Json]:
-        self._items.pop(event.turn, None)
-        yield {"type": "input_audio_buffer.cleared"}
-
-    def _extra(self, event: Delta | Completed) -> Json:
-        """Ours: the words; and logprobs, where the session asks for them."""
-        tokens = [token for word in event.words for token in word.tokens]
-        logprobs = {"logprobs": [formats.to_logprob(token) for token in tokens]}
-        return {
-            "words": [formats.to_word(word) for word in event.words],
-            **(logprobs if wire.LOGPROBS in self._config.include else {}),
-        }
-
-
-_TOLD: dict[type, Callable[..., Iterator[Json]]] = {
-    SpeechStarted: _Connection._speech_started,
-    SpeechStopped: _Connection._speech_stopped,
-    Delta: _Connection._delta,
-    Committed: _Connection._committed,
-    Completed: _Connection._completed,
-    Failed: _Connection._failed,
-    Cleared: _Connection._cleared,
-}
+def _turns(config: realtime_session.Session) -> TurnDetection | None:
+    detection = config.audio.input.turn_detection
+    return detection.turns() if detection else None

@@ -168,6 +168,10 @@ class Search:
         self._context: list[int] = []
         self.settled_until = start_frame  # no token that is still to come starts before this frame
 
+    def anew(self, start_frame: int) -> "Search":
+        """A search of other frames, for the same keywords."""
+        return Search(self._decoder, use_lm=self._use_lm, keywords=self._keywords, start_frame=start_frame)
+
     def push(self, emission: Emission, *, final: bool = False) -> list[Token]:
         """The tokens that are settled once these frames are known too."""
         self._held = np.concatenate((self._held, emission))

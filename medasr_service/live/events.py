@@ -64,4 +64,11 @@ class Cleared:
     turn: int
 
 
-Event: TypeAlias = SpeechStarted | SpeechStopped | Delta | Committed | Completed | Failed | Cleared
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """All that came before ``Session.mark`` is done."""
+
+    note: object
+
+
+Event: TypeAlias = SpeechStarted | SpeechStopped | Delta | Committed | Completed | Failed | Cleared | Reached

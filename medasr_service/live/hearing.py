@@ -1,9 +1,10 @@
 """What the model hears in the window, and when it is to hear it again."""
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +14,13 @@ from medasr_service.decoding import ctc
 from medasr_service.decoding.ctc import Vocabulary
 from medasr_service.live.agreement import Agreement
 from medasr_service.live.window import Window
-from medasr_service.model.geometry import FrameGeometry
+from medasr_service.model.geometry import Emission, FrameGeometry
 from medasr_service.settings import Settings
 from medasr_service.text.transcript import Word
 from medasr_service.transcriber import Infer
+
+if TYPE_CHECKING:  # flashlight-text is not there for every version of Python
+    from medasr_service.decoding.beam import Search
 
 QUIET_STEP_S = 1.5  # between decodes while nothing seems to be said
 PAUSE_S = 0.1  # between two decodes at the least
@@ -65,6 +69,7 @@ class Hearing:
         self.agreement = Agreement(round(settings.live_context_s / geometry.frame_s))
         self.geometry = geometry
         self.last_word_s = -IDLE_AFTER_S  # end of the last word heard, sure or not
+        self.search: Search | None = None  # for keywords
         self._infer = infer
         self._vocabulary = vocabulary
         self._settings = settings
@@ -111,10 +116,21 @@ class Hearing:
         started, audio = self._clock(), window.audio * np.float32(gain)
         [emission] = await self._infer([audio])
         window.mark_heard()
+        words = await self._words(emission, window.start_frame)
         self._infer_s = 0.5 * self._infer_s + 0.5 * (self._clock() - started)
-        tokens = ctc.greedy(emission, self._vocabulary, start_frame=window.start_frame)
         speech = 1 - np.exp(emission[:, sorted(self._vocabulary.silent)]).sum(axis=1)
-        return Decode(ctc.words(tokens, self.geometry), window.start_frame, speech)
+        return Decode(words, window.start_frame, speech)
+
+    async def _words(self, emission: Emission, start_frame: int) -> list[Word]:
+        """Keywords come in where no word is given out yet: behind the last that is, nothing is said twice."""
+        words = ctc.words(ctc.greedy(emission, self._vocabulary, start_frame=start_frame), self.geometry)
+        if self.search is None:
+            return words
+        given = words[: len(words) - len(self.agreement.fresh(words))]
+        begin = _frames(given[-1])[1] if given else start_frame
+        search = self.search.anew(begin)
+        found = await asyncio.to_thread(search.push, emission[begin - start_frame :], final=True)
+        return [*given, *ctc.words(found, self.geometry)]
 
     def push(self, decode: Decode, fresh: Sequence[Word]) -> list[Word]:
         """Those of the words that are sure now; none is kept longer than the window."""

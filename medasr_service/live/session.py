@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from typing import TYPE_CHECKING
 
 from medasr_service.decoding.ctc import Vocabulary
 from medasr_service.errors import InvalidRequest, MedASRError
@@ -16,6 +17,7 @@ from medasr_service.live.events import (
     Delta,
     Event,
     Failed,
+    Reached,
     SpeechStarted,
     SpeechStopped,
 )
@@ -26,6 +28,9 @@ from medasr_service.settings import Settings
 from medasr_service.text import dictation
 from medasr_service.text.transcript import Word
 from medasr_service.transcriber import Infer
+
+if TYPE_CHECKING:  # flashlight-text is not there for every version of Python
+    from medasr_service.decoding.beam import Search
 
 MIN_COMMIT_S = 0.1  # OpenAI's limit
 HEARD_S = 0.2  # with so much behind the last sound, a decode has heard all of it
@@ -44,6 +49,17 @@ class TurnDetection:
     silence_s: float = 0.5
 
 
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a session hears and writes: ``raw``, words as the model wrote them; without ``turn_detection`` only
+    a commit ends a turn; ``search``, its keywords.
+    """
+
+    raw: bool = False
+    turn_detection: TurnDetection | None = None
+    search: "Search | None" = None
+
+
 @dataclass
 class _Turn:
     number: int
@@ -57,11 +73,23 @@ class _Do(Enum):
     STOP = auto()  # the turn is over, and all of it has been heard
     COMMIT = auto()
     CLEAR = auto()
+    MARK = auto()
     CLOSE = auto()
 
 
+@dataclass(slots=True)
+class _Command:
+    do: _Do
+    position: int  # at which it came
+    note: object = None
+    manner: Manner | None = None
+
+
 class Session:
-    """``append``, ``commit``, ``clear``, ``close`` from one side; ``events`` to the other."""
+    """``append``, ``commit``, ``clear``, ``mark``, ``close`` from one side; ``events`` to the other.
+
+    What is asked for is done in the order in which it was, and behind the audio that came before it.
+    """
 
     def __init__(
         self,
@@ -72,15 +100,16 @@ class Session:
         *,
         raw: bool = False,
         turn_detection: TurnDetection | None = None,
+        search: "Search | None" = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.turn_detection = turn_detection
         self._geometry = geometry
         self._settings = settings
         self._hearing = Hearing(infer, vocabulary, geometry, settings, clock)
         self._window = self._hearing.window
         self._writer = Writer(raw=raw)
-        self._commands: deque[tuple[int, _Do]] = deque()  # with the position at which they came
+        self._take(Manner(raw, turn_detection, search))
+        self._commands: deque[_Command] = deque()
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._turn: _Turn | None = None
@@ -88,21 +117,19 @@ class Session:
         self._turn_end = 0  # position at which the last turn ended
         self._failures = 0
 
-    @property
-    def raw(self) -> bool:
-        return self._writer.raw
-
-    @raw.setter
-    def raw(self, raw: bool) -> None:
-        self._writer.raw = raw
+    def _take(self, manner: Manner) -> None:
+        self._turn_detection = manner.turn_detection
+        self._writer.raw = manner.raw
+        self._hearing.search = manner.search
 
     @property
     def _received(self) -> int:
         return self._window.end + self._window.waiting
 
     @property
-    def _uncommitted(self) -> int:
-        return self._received - max([self._turn_end, *(position for position, _ in self._commands)])
+    def _committed(self) -> list[int]:
+        """The positions of what ends or forgets a turn and is still to be done."""
+        return [each.position for each in self._commands if each.do in (_Do.COMMIT, _Do.CLEAR)]
 
     def append(self, samples: Waveform) -> None:
         """Mono at 16 kHz. Does not wait: ``room`` does."""
@@ -115,35 +142,51 @@ class Session:
             self._room.clear()
             await self._room.wait()
 
-    def commit(self) -> None:
-        """Ends the turn here. Raises InvalidRequest where there is no audio to speak of."""
-        waiting_s = self._uncommitted / self._geometry.sample_rate
-        if waiting_s < MIN_COMMIT_S:
+    def check_commit(self, coming: int = 0) -> None:
+        """Raises InvalidRequest where there is no audio to speak of; ``coming``: samples still to come."""
+        uncommitted = self._received + coming - max([self._turn_end, *self._committed])
+        if (waiting_s := uncommitted / self._geometry.sample_rate) < MIN_COMMIT_S:
             raise InvalidRequest(
                 f"The buffer holds {1000 * waiting_s:.0f} ms of audio; a commit needs at least "
                 f"{1000 * MIN_COMMIT_S:.0f} ms.",
                 code="input_audio_buffer_commit_empty",
             )
+
+    def commit(self) -> None:
+        """Ends the turn here. Raises InvalidRequest as ``check_commit``."""
+        self.check_commit()
         self._command(_Do.COMMIT)
 
     def clear(self) -> None:
         """Forgets what was not committed."""
-        committed = max([self._window.end, *(position for position, _ in self._commands)])
+        committed = max([self._window.end, *self._committed])
         self._window.drop_waiting(committed - self._window.end)
+        for each in self._commands:
+            each.position = min(each.position, committed)
         self._command(_Do.CLEAR)
+
+    def mark(self, note: object, manner: Manner | None = None) -> None:
+        """Once all that came before is done, ``events`` gives the note, and the manner holds."""
+        self._command(_Do.MARK, note, manner)
 
     def close(self) -> None:
         """No more audio comes: ``events`` ends behind the last of them."""
         self._command(_Do.CLOSE)
 
-    def _command(self, command: _Do) -> None:
-        self._commands.append((self._received, command))
+    def _command(self, do: _Do, note: object = None, manner: Manner | None = None) -> None:
+        self._commands.append(_Command(do, self._received, note, manner))
         self._wake.set()
 
     async def events(self) -> AsyncGenerator[Event, None]:
         """All that is heard, in order, until ``close``."""
         while True:
-            todo = await self._next()
+            command = await self._next()
+            todo = command.do
+            if todo is _Do.MARK:
+                if command.manner:
+                    self._take(command.manner)
+                yield Reached(command.note)
+                continue
             if todo is _Do.CLEAR:
                 yield self._clear()
                 continue
@@ -172,21 +215,21 @@ class Session:
                 return
             self._hearing.slide(idle=self._turn is None)
 
-    async def _next(self) -> _Do:
+    async def _next(self) -> _Command:
         """Waits until there is something to do; meanwhile audio comes into the window."""
         while True:
             window = self._window
             # of a backlog, half a window at a time: two decodes must hear each word
             most = int(self._settings.live_window_s / 2 * self._geometry.sample_rate)
-            until = self._commands[0][0] if self._commands else self._received
+            until = self._commands[0].position if self._commands else self._received
             window.advance(min(most - window.fresh, until - window.end))
             self._room.set()
             if self._is_over():
-                return _Do.STOP
-            if self._commands and window.end >= self._commands[0][0]:
-                return self._commands.popleft()[1]
+                return _Command(_Do.STOP, window.end)
+            if self._commands and window.end >= self._commands[0].position:
+                return self._commands.popleft()
             if window.fresh and window.fresh >= min(self._hearing.due(), most):
-                return _Do.DECODE
+                return _Command(_Do.DECODE, window.end)
             self._wake.clear()
             await self._wake.wait()
 
@@ -195,7 +238,7 @@ class Session:
 
         Where it is never quiet, because of noise, the model must have heard nothing for twice as long.
         """
-        if self._turn is None or self.turn_detection is None:
+        if self._turn is None or self._turn_detection is None:
             return False
         heard_s, now_s = self._hearing.heard_s, self._hearing.now_s
         if heard_s - self._hearing.last_word_s >= NOISY * self._silence_s:
@@ -206,14 +249,14 @@ class Session:
     @property
     def _silence_s(self) -> float:
         """The pause that ends a turn; a turn does not end inside a marker."""
-        assert self.turn_detection
+        assert self._turn_detection
         in_marker = self._writer.in_marker(self._hearing.agreement.waiting)
-        return max(self.turn_detection.silence_s, dictation.MAX_MARKER_GAP_S if in_marker else 0.0)
+        return max(self._turn_detection.silence_s, dictation.MAX_MARKER_GAP_S if in_marker else 0.0)
 
     def _hear(self, decode: Decode) -> Iterator[Event]:
         fresh = self._hearing.agreement.fresh(decode.words)
         if not (self._turn and self._turn.end_s):  # its first word may yet be heard otherwise
-            threshold = self.turn_detection.threshold if self.turn_detection else 0.0
+            threshold = self._turn_detection.threshold if self._turn_detection else 0.0
             fresh = decode.begins(fresh, threshold)
         if self._turn is None:
             if not fresh:
@@ -226,11 +269,11 @@ class Session:
         yield from self._give(words)
 
     def _start(self, word: Word) -> Iterator[Event]:
-        if self.turn_detection is None:
+        if self._turn_detection is None:
             self._open_turn(self._hearing.seconds(self._turn_end))
             return
         start_s = max(
-            word.start - self.turn_detection.prefix_padding_s, self._hearing.seconds(self._turn_end)
+            word.start - self._turn_detection.prefix_padding_s, self._hearing.seconds(self._turn_end)
         )
         yield SpeechStarted(self._open_turn(start_s).number, start_s)
 
@@ -246,7 +289,7 @@ class Session:
         given: list[Word] = []
         for word in words:
             turn = self._turn
-            vad = self.turn_detection
+            vad = self._turn_detection
             if turn and turn.end_s and vad and word.start - turn.end_s >= vad.silence_s:
                 yield from self._write(given)  # so that an open marker is known
                 given = []
@@ -283,15 +326,15 @@ class Session:
             self._hearing.skip_all()
         elif todo is _Do.STOP or self._is_over():
             yield from self._give(self._hearing.agreement.finish())
-            assert self.turn_detection
+            assert self._turn_detection
             if self._turn:
-                silence_end_s = self._hearing.last_word_s + self.turn_detection.silence_s
+                silence_end_s = self._hearing.last_word_s + self._turn_detection.silence_s
                 yield from self._complete(min(silence_end_s, self._hearing.now_s))
 
     def _complete(self, end_s: float, *, committed: bool = False) -> Iterator[Event]:
         turn = self._turn
         assert turn
-        if self.turn_detection and not committed:
+        if self._turn_detection and not committed:
             yield SpeechStopped(turn.number, end_s)
         if not committed:
             yield Committed(turn.number)

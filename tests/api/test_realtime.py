@@ -250,7 +250,16 @@ BAD_MESSAGES: dict[str, tuple[str, str | None, str | None]] = {  # what is sent,
         "invalid_value",
         "audio",
     ),
-    "half a sample": (json.dumps(append(b"abc")), "invalid_audio", "audio"),
+    "base64 that no padding can mend": (
+        '{"type":"input_audio_buffer.append","audio":"AAAAA"}',
+        "invalid_value",
+        "audio",
+    ),
+    "an append that tells its rate": (
+        '{"type":"input_audio_buffer.append","audio":"AAAA","sample_rate":16000}',
+        "unknown_parameter",
+        "sample_rate",
+    ),
     "an empty commit": (json.dumps(COMMIT), "input_audio_buffer_commit_empty", None),
     "a wrong rate": (
         json.dumps(update(format={"type": "audio/pcm", "rate": 44_100})),
@@ -258,19 +267,99 @@ BAD_MESSAGES: dict[str, tuple[str, str | None, str | None]] = {  # what is sent,
         "session.audio.input.format.rate",
     ),
     "a wrong format": (
-        json.dumps(update(format={"type": "audio/pcmu"})),
+        json.dumps(update(format={"type": "audio/opus"})),
         "invalid_value",
         "session.audio.input.format.type",
+    ),
+    "telephony at 16 kHz": (
+        json.dumps(update(format={"type": "audio/pcmu", "rate": 16_000})),
+        "invalid_value",
+        "session.audio.input.format.rate",
+    ),
+    "the beta's format": (
+        json.dumps({"type": "session.update", "session": {"input_audio_format": "pcm16"}}),
+        "unknown_parameter",
+        "session.input_audio_format",
+    ),
+    "the beta's session": (
+        json.dumps({"type": "session.update", "session": {"turn_detection": None}}),
+        "unknown_parameter",
+        "session.turn_detection",
+    ),
+    "a misspelt key": (
+        json.dumps(update(turn_detecton=None)),
+        "unknown_parameter",
+        "session.audio.input.turn_detecton",
+    ),
+    "an unknown key of a format": (
+        json.dumps(update(format={"type": "audio/pcm", "sample_rate": 16_000})),
+        "unknown_parameter",
+        "session.audio.input.format.sample_rate",
+    ),
+    "an unknown key beside a wrong value": (
+        json.dumps(update(format={"type": "audio/pcm", "rate": 8000}, transcription={"temperature": 0})),
+        "unknown_parameter",
+        "session.audio.input.transcription.temperature",
+    ),
+    "an unknown key of the event": (
+        '{"type": "session.update", "session": {}, "rate": 16000}',
+        "unknown_parameter",
+        "rate",
+    ),
+    "server_vad's key in semantic_vad": (
+        json.dumps(update(turn_detection={"type": "semantic_vad", "threshold": 0.5})),
+        "unknown_parameter",
+        "session.audio.input.turn_detection.threshold",
+    ),
+    "noise reduction": (
+        json.dumps(update(noise_reduction={"type": "near_field"})),
+        "unsupported_parameter",
+        "session.audio.input.noise_reduction",
+    ),
+    "a delay": (
+        json.dumps(update(transcription={"delay": "low"})),
+        "unsupported_parameter",
+        "session.audio.input.transcription.delay",
+    ),
+    "keywords without the search for them": (
+        json.dumps(update(transcription={"keywords": ["lungs"]})),
+        "invalid_value",
+        "session.audio.input.transcription.keywords",
+    ),
+    "the beta's event with a key that is unknown": (
+        json.dumps({"type": "transcription_session.update", "session": {"input_audio_rate": 16_000}}),
+        "unknown_parameter",
+        "session.input_audio_rate",
+    ),
+    "the beta's event with a wrong format": (
+        json.dumps({"type": "transcription_session.update", "session": {"input_audio_format": "pcm8"}}),
+        "invalid_value",
+        "session.input_audio_format",
+    ),
+    "the beta's event with a wrong value": (
+        json.dumps(
+            {
+                "type": "transcription_session.update",
+                "session": {"input_audio_transcription": {"language": "de"}},
+            }
+        ),
+        "invalid_value",
+        "session.input_audio_transcription.language",
     ),
     "a threshold beyond 1": (
         json.dumps(update(turn_detection={"type": "server_vad", "threshold": 2})),
         "invalid_value",
         "session.audio.input.turn_detection.threshold",
     ),
-    "semantic_vad": (
-        json.dumps(update(turn_detection={"type": "semantic_vad"})),
+    "no such turn detection": (
+        json.dumps(update(turn_detection={"type": "client_vad"})),
         "invalid_value",
         "session.audio.input.turn_detection.type",
+    ),
+    "French among the languages": (
+        json.dumps(update(transcription={"languages": ["en", "fr"]})),
+        "invalid_value",
+        "session.audio.input.transcription.languages.1",
     ),
     "another model": (
         json.dumps(update(transcription={"model": "whisper-1"})),
@@ -471,8 +560,8 @@ def test_a_service_that_leaves_transcribes_what_was_said(make_app: Callable[...,
     with app.websocket_connect(URL) as socket:
         talk = Talk(socket)
         talk.hear()
-        talk.say(update(**AT_16K), append(SPEECH), MANUAL)
-        talk.until("session.updated"), talk.until("session.updated")
+        talk.say(MANUAL, append(SPEECH))
+        talk.until("session.updated")
         drained = socket.portal.start_task_soon(served.drain)
         assert "".join(event.get("transcript", "") for event in talk.until(f"{PART}.completed")) == TEXT
         assert talk.error()["code"] == "draining"
