@@ -560,8 +560,8 @@ def test_a_service_that_leaves_transcribes_what_was_said(make_app: Callable[...,
     with app.websocket_connect(URL) as socket:
         talk = Talk(socket)
         talk.hear()
-        talk.say(MANUAL, append(SPEECH))
-        talk.until("session.updated")
+        talk.say(MANUAL, append(SPEECH), update(**AT_16K))
+        talk.until("session.updated"), talk.until("session.updated")
         drained = socket.portal.start_task_soon(served.drain)
         assert "".join(event.get("transcript", "") for event in talk.until(f"{PART}.completed")) == TEXT
         assert talk.error()["code"] == "draining"
