@@ -6,7 +6,7 @@ ctc.greedy | beam -> ctc.words -> dictation.parse -> segments.cut -> dictation.a
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -64,7 +64,8 @@ class Segmenter:
         tokens, known_until = self._tokens(emission, final=final)
         items = dictation.parse(ctc.words(tokens, self._geometry))
         known_until_s = self._geometry.seconds(known_until)
-        complete = segments.cut(items, known_until_s=known_until_s, final=final)
+        pauses_s = [self._pause_s(a.words[-1], b.words[0]) for a, b in pairwise(items)]
+        complete = segments.cut(items, pauses_s, known_until_s=known_until_s, final=final)
         following = [items[end].words[0] if end < len(items) else None for end in _ends(complete)]
         ready = [self._segment(*each) for each in zip(complete, following, strict=True)]
         if complete:
@@ -81,6 +82,13 @@ class Segmenter:
             return tokens, self._tail_start + len(self._tail)
         self._found += self._search.push(emission, final=final)
         return self._found, self._search.settled_until
+
+    def _pause_s(self, left: Word, right: Word) -> float:
+        """What is heard between two neighbours; 0 where it is too short to matter."""
+        assert self._levels is not None
+        if right.start - left.end < segments.SHORT_PAUSE_S:
+            return 0.0
+        return boundaries.silence_s(left, right, self._levels)
 
     def _drop(self, until_frame: int) -> None:
         assert self._tail is not None

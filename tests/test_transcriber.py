@@ -15,7 +15,8 @@ from medasr_service.decoding.ctc import Vocabulary
 from medasr_service.engines.torch_ctc import TorchCTC
 from medasr_service.model.geometry import Emission, FrameGeometry, Waveform
 from medasr_service.settings import Settings
-from medasr_service.text import dictation, segments
+from medasr_service.text import boundaries, dictation, segments
+from medasr_service.text.boundaries import Levels
 from medasr_service.text.transcript import Segment
 from medasr_service.transcriber import Infer, Options, Transcriber
 from medasr_service.windows import chunking
@@ -251,7 +252,9 @@ def test_a_stream_is_what_one_shot_gives(
         ]
     )
     items = dictation.parse(ctc.words(ctc.greedy(emission, vocabulary), geometry))
-    parts = segments.cut(items, known_until_s=1e9, final=True)
+    levels = Levels.of(waveform, start_s=0.0, step_samples=geometry.hop, sample_rate=geometry.sample_rate)
+    pauses_s = [boundaries.silence_s(a.words[-1], b.words[0], levels) for a, b in pairwise(items)]
+    parts = segments.cut(items, pauses_s, known_until_s=1e9, final=True)
     assert "".join(segment.text for segment in sample_segments) == dictation.render(items)[0]
     assert [[word.text for word in segment.words] for segment in sample_segments] == [
         [word.text for word in dict.fromkeys(word for item in part for word in item.words)] for part in parts

@@ -87,6 +87,12 @@ def refine(words: Sequence[Word], levels: Levels, *, before: Word | None, after:
     ]
 
 
+def silence_s(left: Word, right: Word, levels: Levels) -> float:
+    """How long nothing sounds between two neighbours: less than lies between their peaks."""
+    ends, starts = _gap(left, right, levels)
+    return max(0.0, starts - ends)
+
+
 def _gap(left: Word | None, right: Word | None, levels: Levels) -> tuple[float, float]:
     """Where the word on the left ends, and where the one on the right begins."""
     if left and right and right.start - left.end <= BEFORE_S + AFTER_S:

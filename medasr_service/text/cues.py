@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from medasr_service.text import sentences
 from medasr_service.text.transcript import Transcript, Word
 
 MAX_LINES, MAX_LINE = 2, 42
@@ -21,19 +22,17 @@ MIN_CUE_S, MAX_CUE_S = 1.0, 7.0
 PAUSE_S = 0.6  # a pause this long is as good a place to cut as the end of a sentence
 
 CUE_COST = 1.0  # fewer cues are better
-CUT_COST = {"sentence": 0.0, "clause": 1.0, "": 3.0}  # by what the cue ends with
-SPAN_COST = {
-    "sentence": 0.4,
-    "clause": 0.0,
-    "": 0.0,
-}  # the same inside a cue: sentences share one unwillingly
+CUT_COST = {"sentence": 0.0, "clause": 1.0, "": 3.0, "number": 5.0}  # by what the cue ends with
+TORN_COST = 100.0  # behind "Dr." or "q.d.", whatever the pause
+SENTENCE_COST = 0.4  # of one that ends inside a cue: sentences share one unwillingly
 PAUSE_COST = 2.0  # per second of a pause inside a cue beyond half of PAUSE_S
 SHORT_COST = 4.0  # per second that is missing to MIN_CUE_S
 PARAGRAPH_COST = 3.0  # of a paragraph that ends inside a cue
+# Characters by which the second line may be longer or shorter for an end of the first that is so good or bad.
+LINE_COST = {"sentence": -12, "clause": -12, "": 0, "number": 8, "abbreviation": 200}
+TOO_WIDE_COST = 1000
 
 _SHARE = re.compile(r"(\s*)(\S+)")
-_SENTENCE, _CLAUSE = (".", "?", "!"), (",", ";", ":")
-_CLOSING = "\"')]"  # may follow the mark that ends a sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +54,8 @@ class _Part:
     breaks: int
 
     @property
-    def ends(self) -> str:
-        bare = self.text.rstrip(_CLOSING)
-        return "sentence" if bare.endswith(_SENTENCE) else "clause" if bare.endswith(_CLAUSE) else ""
+    def ends(self) -> sentences.Mark:
+        return sentences.mark(self.text)
 
 
 def cut(transcript: Transcript) -> list[Cue]:
@@ -73,7 +71,7 @@ def cut(transcript: Transcript) -> list[Cue]:
             last = parts[end - 1]
             cost = cheapest[first] + inside + _short_cost(until[end - 1] - parts[first].start)
             if end < len(parts):
-                cost += CUT_COST[last.ends] * (1 - min(1.0, (parts[end].start - last.end) / PAUSE_S))
+                cost += _cut_cost(last, parts[end])
             if cost < cheapest[end]:
                 cheapest[end], cut_before[end] = cost, first
     cuts = [len(parts)]
@@ -94,9 +92,17 @@ def _reach(parts: Sequence[_Part], first: int) -> Iterator[tuple[int, float]]:
         too_wide = max(width, len(parts[first].text)) > MAX_LINE
         if lines > MAX_LINES or too_wide or part.end - parts[first].start > MAX_CUE_S:
             return
-        cost += SPAN_COST[before.ends] + PAUSE_COST * max(0.0, part.start - before.end - PAUSE_S / 2)
+        cost += SENTENCE_COST * (before.ends == "sentence")
+        cost += PAUSE_COST * max(0.0, part.start - before.end - PAUSE_S / 2)
         cost += PARAGRAPH_COST * (part.breaks > 1)
         yield at + 1, cost
+
+
+def _cut_cost(last: _Part, following: _Part) -> float:
+    """By what the cue ends with, and how long nothing follows; a line that ends there tears nothing."""
+    if last.ends == "abbreviation":
+        return 0.0 if following.breaks else TORN_COST
+    return CUT_COST[last.ends] * (1 - min(1.0, (following.start - last.end) / PAUSE_S))
 
 
 def _short_cost(room_s: float) -> float:
@@ -157,7 +163,8 @@ def _lines(parts: Sequence[_Part]) -> tuple[str, ...]:
 
     def unevenness(at: int) -> float:
         widths = _width(parts[:at]), _width(parts[at:])
-        return (max(widths) > MAX_LINE) * 1000 + abs(widths[0] - widths[1]) - 12 * bool(parts[at - 1].ends)
+        too_wide = max(widths) > MAX_LINE
+        return too_wide * TOO_WIDE_COST + abs(widths[0] - widths[1]) + LINE_COST[parts[at - 1].ends]
 
     at = min(hard or range(1, len(parts)), key=unevenness)
     return " ".join(part.text for part in parts[:at]), " ".join(part.text for part in parts[at:])

@@ -1,47 +1,124 @@
-"""Words to segments: a segment ends at a pause, never inside a marker.
+"""Words to segments: a segment ends at a pause, or at the end of a sentence, and never inside a marker.
 
-Works on a stream: of the words known so far, only those are cut off that later audio cannot change.
+Nor just before punctuation, however late that is said, so that no segment is punctuation alone. Works on a
+stream: of the words known so far, only those are cut off that later audio cannot change.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
-from medasr_service.text import dictation
-from medasr_service.text.dictation import Item
+from medasr_service.text import dictation, sentences
+from medasr_service.text.dictation import COMMANDS, Item
 
 PAUSE_S = 0.6  # ends a segment
-LONG_SEGMENT_S, SHORT_PAUSE_S = 10.0, 0.2  # in a segment this long, a shorter pause will do
-MAX_SEGMENT_S = 30.0  # and at this length it ends after any word
+LONG_SEGMENT_S = 5.0  # a segment this long ends with its sentence
+VERY_LONG_SEGMENT_S, SHORT_PAUSE_S = 20.0, 0.2  # in one this long, a shorter pause will do
+MAX_SEGMENT_S = 30.0  # and at this length it ends at the best place that it has had
+LATE_S = 30.0  # what is said so late belongs to nothing before it, be it punctuation
 
 
-def cut(items: Sequence[Item], *, known_until_s: float, final: bool) -> list[Sequence[Item]]:
+def cut(
+    items: Sequence[Item], pauses_s: Sequence[float], *, known_until_s: float, final: bool
+) -> list[Sequence[Item]]:
     """The segments that are complete, in order; what is not returned waits for more words.
 
-    ``known_until_s``: no word that is not among the items starts before. ``final``: nothing follows.
+    ``pauses_s``: how long nothing sounds behind each item but the last. ``known_until_s``: no word that is
+    not among the items starts before. ``final``: nothing follows.
     """
-    starts = [*(item.words[0].start for item in items[1:]), known_until_s]
-    gaps = [start - item.words[-1].end for start, item in zip(starts, items, strict=False)]
-    # no marker spans a long gap; and the last item may be half a word, so that one more than the longest
-    # marker must follow
-    settled = max((i for i, gap in enumerate(gaps) if gap > dictation.MAX_MARKER_GAP_S), default=-1)
-    settled = max(settled, len(items) - dictation.MAX_MARKER_PARTS - 2)
-    segments = []
-    start = 0
-    for i, item in enumerate(items):
-        is_last = i + 1 == len(items)
-        if not (is_last and final):
-            if not (final or i <= settled):
-                break
-            if not is_last and items[i + 1].words[0] is item.words[-1]:
-                continue  # "fast{comma}but": two items of one word
-            if gaps[i] < _pause_s(item.words[-1].end - items[start].words[0].start):
-                continue
-        segments.append(items[start : i + 1])
-        start = i + 1
-    return segments
+    found: list[Sequence[Item]] = []
+    start = at = 0
+    places: list[int] = []  # where this segment could have ended
+    until = _settled(items, known_until_s, final=final)
+    while at < until:
+        part = items[start : at + 1]
+        end = start
+        if at + 1 == len(items):
+            end = at + 1
+        elif _may_part(part, items[at + 1]):
+            places.append(at)
+            if _is_over(part, items[at + 1], _pause_s(part, pauses_s[start : at + 1])):
+                end = at + 1
+            elif _length_s(part) >= MAX_SEGMENT_S:
+                end = 1 + max(places, key=lambda i: (*_worth(items, pauses_s, i), i))
+        if end > start:
+            found.append(items[start:end])
+            start, at, places = end, end, []
+        else:
+            at += 1
+    return found
 
 
-def _pause_s(length_s: float) -> float:
-    """How long a pause must be to end a segment of this length."""
-    if length_s < LONG_SEGMENT_S:
-        return PAUSE_S
-    return SHORT_PAUSE_S if length_s < MAX_SEGMENT_S else float("-inf")
+def _settled(items: Sequence[Item], known_until_s: float, *, final: bool) -> int:
+    """How many of the items will stay what they are, and what follows them too.
+
+    No marker spans a long gap; and the last item may be half a word, so that one more than the longest marker
+    must follow.
+    """
+    if final or not items:
+        return len(items)
+    if known_until_s - items[-1].words[-1].end > LATE_S:
+        return len(items)
+    gaps = [_gap_s(before, after) for before, after in pairwise(items)]
+    behind_gaps = max((i for i, gap in enumerate(gaps) if gap > dictation.MAX_MARKER_GAP_S), default=-1)
+    return max(behind_gaps, len(items) - dictation.MAX_MARKER_PARTS - 2)
+
+
+def _gap_s(before: Item, after: Item) -> float:
+    return after.words[0].start - before.words[-1].end
+
+
+def _length_s(part: Sequence[Item]) -> float:
+    return part[-1].words[-1].end - part[0].words[0].start
+
+
+def _may_part(part: Sequence[Item], following: Item) -> bool:
+    """Whether a segment may end between the two: with something said in it, and nothing that leans over."""
+    last = part[-1]
+    if following.words[0] is last.words[-1]:
+        return False  # "fast{comma}but": two items of one word
+    if _gap_s(last, following) > LATE_S or _length_s(part) >= 2 * MAX_SEGMENT_S:
+        return True
+    if all(item.kind == "command" for item in part) or (last.kind == "command" and _opens(last)):
+        return False
+    return following.kind != "command" or _opens(following)
+
+
+def _opens(item: Item) -> bool:
+    """Whether a command is written at its right neighbour, and not at its left."""
+    command = COMMANDS[item.text]
+    return not command.left and command.right
+
+
+def _is_over(part: Sequence[Item], following: Item, pause_s: float) -> bool:
+    if pause_s >= PAUSE_S or _gap_s(part[-1], following) > LATE_S:
+        return True
+    length_s = _length_s(part)
+    if following.kind == "heading" or _ends_sentence(part):
+        return length_s >= LONG_SEGMENT_S
+    return length_s >= VERY_LONG_SEGMENT_S and pause_s >= SHORT_PAUSE_S
+
+
+def _ends_sentence(part: Sequence[Item]) -> bool:
+    """With what is dictated behind its last word, or with the word itself, where the model punctuates."""
+    said, commands = _last_said(part)
+    if any(COMMANDS[item.text].text.isspace() for item in commands):
+        return True
+    written = said.text + "".join(COMMANDS[item.text].text for item in commands)
+    return sentences.mark(written) == "sentence"
+
+
+def _last_said(part: Sequence[Item]) -> tuple[Item, Sequence[Item]]:
+    """The last item that is no command, and the commands behind it."""
+    at = next((i for i in reversed(range(len(part))) if part[i].kind != "command"), 0)
+    return part[at], [item for item in part[at + 1 :] if item.kind == "command"]
+
+
+def _pause_s(part: Sequence[Item], pauses_s: Sequence[float]) -> float:
+    """The longest pause since the last item that is no command: in "daily ... period" it is before it."""
+    _, commands = _last_said(part)
+    return max(pauses_s[len(part) - 1 - len(commands) : len(part)])
+
+
+def _worth(items: Sequence[Item], pauses_s: Sequence[float], at: int) -> tuple[float, bool]:
+    """How good a place to cut is where none is good: the longest pause, then the end of a clause."""
+    return pauses_s[at], items[at].kind == "command" or sentences.mark(items[at].text) == "clause"

@@ -112,6 +112,35 @@ def test_a_long_sentence_is_cut_at_the_comma() -> None:
     ]
 
 
+ABBREVIATIONS = ["Dr.", "St.", "e.g.", "q.d.", "p.r.n."]
+
+
+@pytest.mark.parametrize("abbreviation", ABBREVIATIONS)
+@pytest.mark.parametrize("before", range(14))
+def test_no_line_ends_behind_an_abbreviation(abbreviation: str, before: int) -> None:
+    words = [*["lungs"] * before, abbreviation, *["clear"] * 14]
+    for cue in cues.cut(said(" ".join(words))):
+        assert not [line for line in cue.lines if line.endswith(abbreviation)]
+
+
+@pytest.mark.parametrize("abbreviation", ABBREVIATIONS)
+def test_no_cue_ends_behind_an_abbreviation_for_a_pause(abbreviation: str) -> None:
+    found = cues.cut(spoken((" Seen", 0.1, 0.5), (f" {abbreviation}", 0.1, 0.5), (" Jones.", 1.5, 0.5)))
+    assert lines(found) == [(f"Seen {abbreviation} Jones.",)]
+
+
+def test_an_abbreviation_may_end_a_paragraph() -> None:
+    found = cues.cut(
+        spoken((" Aspirin", 0.1, 0.5), (" q.d.", 0.1, 0.5), ("\n\nPLAN", 1.5, 0.5), ("\nHome.", 0, 1))
+    )
+    assert [cue.lines[0] for cue in found] == ["Aspirin q.d.", "PLAN"]
+
+
+def test_a_number_keeps_its_unit_where_the_lines_allow_it() -> None:
+    [cue] = cues.cut(said("Decrease the atorvastatin again to 25 mg daily from now on please."))
+    assert not cue.lines[0].endswith("25")
+
+
 def test_sentences_do_not_share_a_cue_after_a_pause() -> None:
     found = cues.cut(
         spoken(*[(" Clear.", 0.1, 0.6), (" Soft.", 0.9, 0.6)], *[(" Then", 0.9, 0.5), (" home.", 0.1, 0.5)])
