@@ -1,17 +1,17 @@
 """One recording to one transcript: the only path, for the server, the command line and the tests.
 
-audio.stream -> pauses.split | chunking.split -> infer -> chunking.Stitcher -> Segmenter -> Segment. All of it
+audio.reader -> pauses | chunking.Splitter -> infer -> chunking.Stitcher -> Segmenter -> Segment. All of it
 in a stream: it holds a few windows.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, Literal, TypeAlias
 
-from medasr_service.audio import stream as audio
+from medasr_service.audio.reader import InThreads, Reader, in_thread
 from medasr_service.audio.stream import AudioInfo
 from medasr_service.decoding.confidence import AS_IT_IS, Confidence
 from medasr_service.decoding.ctc import Vocabulary
@@ -29,7 +29,6 @@ from medasr_service.windows.chunking import Chunk, Stitcher
 if TYPE_CHECKING:  # flashlight-text is not there for every version of Python
     from medasr_service.decoding.beam import BeamDecoder, Search
 
-T = TypeVar("T")
 Infer: TypeAlias = Callable[[list[Waveform]], Awaitable[list[Emission]]]
 """The one seam: waveforms to emissions, wherever the model runs."""
 Decoding: TypeAlias = Literal["greedy", "lm"]
@@ -52,7 +51,8 @@ class Options:
 
 class Transcriber:
     """Holds what does not change from recording to recording. ``beam``: decodes with a language model;
-    ``confidence``: what the posterior of a word is worth."""
+    ``confidence``: what the posterior of a word is worth; ``reader``: processes, where recordings come from
+    strangers."""
 
     def __init__(
         self,
@@ -62,6 +62,7 @@ class Transcriber:
         settings: Settings,
         beam: "BeamDecoder | None" = None,
         confidence: Confidence = AS_IT_IS,
+        reader: Reader | None = None,
     ) -> None:
         self._infer = infer
         self._confidence = confidence
@@ -69,9 +70,12 @@ class Transcriber:
         self._vocabulary = vocabulary
         self._geometry = geometry
         self._settings = settings
+        self._reader = reader or InThreads()
 
     @classmethod
-    def of(cls, checkpoint: Checkpoint, infer: Infer, settings: Settings) -> "Transcriber":
+    def of(
+        cls, checkpoint: Checkpoint, infer: Infer, settings: Settings, reader: Reader | None = None
+    ) -> "Transcriber":
         """With all that lies beside the checkpoint's network: its vocabulary, its language model, what its
         probabilities are worth. Raises ModelUnavailable where one of them cannot be used.
         """
@@ -80,7 +84,7 @@ class Transcriber:
         vocabulary = Vocabulary.load(checkpoint.folder)
         beam = language_model.load(checkpoint, vocabulary, settings)
         confidence = Confidence.load(checkpoint.folder)
-        return cls(infer, vocabulary, checkpoint.geometry, settings, beam, confidence)
+        return cls(infer, vocabulary, checkpoint.geometry, settings, beam, confidence, reader)
 
     @property
     def decodings(self) -> tuple[Decoding, ...]:
@@ -114,8 +118,8 @@ class Transcriber:
     async def inspect(self, file: BinaryIO) -> AudioInfo:
         """Refuses what cannot be transcribed (InvalidAudio and its children) before any of it is."""
         limits = self._settings
-        return await _in_thread(
-            audio.inspect, file, max_duration_s=limits.max_duration_s, max_channels=limits.max_channels
+        return await self._reader.inspect(
+            file, max_duration_s=limits.max_duration_s, max_channels=limits.max_channels
         )
 
     def gain(self, info: AudioInfo) -> float:
@@ -164,30 +168,34 @@ class Transcriber:
             self._confidence,
             raw=options.formatting == "raw",
         )
-        blocks = audio.stream(
+        blocks = self._reader.stream(
             file,
             gain=self.gain(info),
             max_duration_s=self._settings.max_duration_s,
             max_channels=self._settings.max_channels,
         )
-        split = pauses.split if self._settings.windows == "pauses" else chunking.split
-        chunks = split(
-            blocks, self._geometry, chunk_s=options.chunk_length_s, stride_s=options.stride_length_s
+        windows = pauses if self._settings.windows == "pauses" else chunking
+        splitter = windows.Splitter(
+            self._geometry, chunk_s=options.chunk_length_s, stride_s=options.stride_length_s
         )
         stitcher = Stitcher(blank=self._vocabulary.blank)
-        async with aclosing(self._inferred(chunks)) as windows:
+        async with (
+            aclosing(blocks),
+            aclosing(_chunks(blocks, splitter)) as chunks,
+            aclosing(self._inferred(chunks)) as heard,
+        ):
             held: tuple[Chunk, Emission] | None = None
-            async for window in windows:
+            async for window in heard:
                 on_window(self._end_s(window[0]))
                 if held:
                     until = window[0].start_frame
                     emission, levels = stitcher.add(*held, until), self._levels(held[0], until)
-                    for segment in await _in_thread(segmenter.push, emission, levels):
+                    for segment in await in_thread(segmenter.push, emission, levels):
                         yield segment
                 held = window
             if held:
                 emission, levels = stitcher.add(*held, None), self._levels(held[0], None)
-                for segment in await _in_thread(segmenter.push, emission, levels, final=True):
+                for segment in await in_thread(segmenter.push, emission, levels, final=True):
                     yield segment
 
     def _search(self, options: Options) -> "Search | None":
@@ -216,18 +224,18 @@ class Transcriber:
             sample_rate=geometry.sample_rate,
         )
 
-    async def _inferred(self, chunks: Iterator[Chunk]) -> AsyncGenerator[tuple[Chunk, Emission], None]:
+    async def _inferred(self, chunks: AsyncIterator[Chunk]) -> AsyncGenerator[tuple[Chunk, Emission], None]:
         """Chunks with their emissions, in order; a few wait for the model at a time."""
         pending: deque[tuple[Chunk, asyncio.Task[Emission]]] = deque()
         try:
             more = True
             while more or pending:
                 while more and len(pending) < self._settings.chunks_in_flight:
-                    chunk = await _in_thread(next, chunks, None)
-                    if chunk is None:
+                    coming: Chunk | None = await anext(chunks, None)
+                    if coming is None:
                         more = False
                     else:
-                        pending.append((chunk, asyncio.create_task(self._infer_one(chunk))))
+                        pending.append((coming, asyncio.create_task(self._infer_one(coming))))
                 if pending:
                     chunk, task = pending.popleft()
                     yield chunk, await task
@@ -244,11 +252,12 @@ class Transcriber:
         return pauses.restore(emission, chunk, self._vocabulary.blank)
 
 
-async def _in_thread(work: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-    """asyncio.to_thread, but cancelled it waits for the thread's end: it may be reading the file."""
-    task = asyncio.ensure_future(asyncio.to_thread(work, *args, **kwargs))
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        raise
+async def _chunks(
+    blocks: AsyncIterator[Waveform], splitter: chunking.Splitter | pauses.Splitter
+) -> AsyncGenerator[Chunk, None]:
+    async for block in blocks:
+        ready: list[Chunk] = await in_thread(list, splitter.push(block))
+        for chunk in ready:
+            yield chunk
+    for chunk in splitter.finish():
+        yield chunk

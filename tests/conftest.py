@@ -23,6 +23,7 @@ from fastapi.testclient import TestClient
 
 from medasr_service.api.app import create_app
 from medasr_service.api.served import Served
+from medasr_service.audio.processes import Decoders
 from medasr_service.decoding.ctc import Vocabulary
 from medasr_service.engines.torch_ctc import TorchCTC
 from medasr_service.model import checkpoint
@@ -87,14 +88,21 @@ def vocabulary(demo: Checkpoint) -> Vocabulary:
 
 
 @pytest.fixture(scope="session")
-def make_transcriber(demo: Checkpoint, engine: TorchCTC) -> Callable[..., Transcriber]:
+def decoders() -> Iterator[Decoders]:
+    decoders = Decoders()
+    yield decoders
+    decoders.close()
+
+
+@pytest.fixture(scope="session")
+def make_transcriber(demo: Checkpoint, engine: TorchCTC, decoders: Decoders) -> Callable[..., Transcriber]:
     """A Transcriber over the demo model in this process; keywords are settings."""
 
     async def infer(waveforms: list[Waveform]) -> list[Emission]:
         return await asyncio.to_thread(engine.infer, waveforms)
 
     def make(**settings: Any) -> Transcriber:
-        return Transcriber.of(demo, infer, Settings(**settings))
+        return Transcriber.of(demo, infer, Settings(**settings), decoders)
 
     return make
 

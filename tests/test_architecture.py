@@ -30,7 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "evaluation": {"transcriber", "text", "model", "errors"},
     "api": {"live", "transcriber", "decoding", "audio", "text", "model", "settings", "errors", "version"},
     "serving": {
-        *("api", "transcriber", "engines", "text", "model", "settings", "errors"),
+        *("api", "transcriber", "engines", "audio", "text", "model", "settings", "errors"),
     },
     "cli": {
         *("evaluation", "live", "transcriber", "engines", "decoding", "audio", "text", "model"),

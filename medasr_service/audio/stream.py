@@ -5,7 +5,7 @@ the model sees any of it, and finds the peak that normalisation needs. ``stream`
 down, resamples and amplifies, block by block: memory does not grow with the length.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -38,8 +38,14 @@ class AudioInfo:
         return min(PEAK / self.peak, max_gain)
 
 
-def inspect(file: BinaryIO, *, max_duration_s: float, max_channels: int) -> AudioInfo:
-    """Decodes the whole recording once, keeping nothing.
+def inspect(
+    file: BinaryIO,
+    *,
+    max_duration_s: float,
+    max_channels: int,
+    on_block: Callable[[], None] = lambda: None,
+) -> AudioInfo:
+    """Decodes the whole recording once, keeping nothing; calls ``on_block`` after each block.
 
     Raises EmptyAudio, TruncatedAudio, AudioTooLong, UnsupportedAudio or InvalidAudio.
     """
@@ -53,6 +59,7 @@ def inspect(file: BinaryIO, *, max_duration_s: float, max_channels: int) -> Audi
         if peak > MAX_PEAK:
             raise InvalidAudio("The recording holds samples far beyond full scale.")
         check_duration(samples / rate, max_duration_s)
+        on_block()
     if not samples:
         raise EmptyAudio("The recording holds no audio.")
     if samples / rate < MIN_DURATION_S:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 
 from medasr_service import engines
+from medasr_service.audio.processes import Decoders
 from medasr_service.model import checkpoint
 from medasr_service.model.checkpoint import DEMO_NOTICE
 from medasr_service.model.geometry import Emission, Waveform
@@ -26,8 +27,9 @@ def load(
     async def infer(waveforms: list[Waveform]) -> list[Emission]:
         return await asyncio.to_thread(engine.infer, waveforms)
 
-    transcriber = Transcriber.of(
-        found, around(infer), config
-    )  # what is wrong is said before the engine's minute
+    decoders = Decoders()
+    # what is wrong is said before the engine's minute
+    transcriber = Transcriber.of(found, around(infer), config, decoders)
+    decoders.start()
     engine = engines.load(found, config)
     return transcriber

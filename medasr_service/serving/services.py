@@ -191,13 +191,16 @@ class MedASR:
 
     def __init__(self) -> None:
         from medasr_service.api.served import Served
-        from medasr_service.engines import MAX_GROUP_SAMPLES
+        from medasr_service.audio.processes import Decoders
+        from medasr_service.engines import MAX_GROUP_SAMPLES, cpu
         from medasr_service.serving.admission import Admission
         from medasr_service.transcriber import Transcriber
 
+        decoders = Decoders(cpu.quota())
+        decoders.start()  # they load while this goes on
         found = resolve(SETTINGS)
         admission = Admission(self._infer, MAX_GROUP_SAMPLES, found.geometry.sample_rate)
-        transcriber = Transcriber.of(found, admission.infer, SETTINGS)
+        transcriber = Transcriber.of(found, admission.infer, SETTINGS, decoders)
         self._served = Served(
             found,
             transcriber,

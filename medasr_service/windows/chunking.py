@@ -31,30 +31,43 @@ class Chunk:
     skipped: tuple[slice, ...] = ()
 
 
-def split(
-    blocks: Iterable[Waveform], geometry: FrameGeometry, *, chunk_s: float, stride_s: float
-) -> Iterator[Chunk]:
+class Splitter:
     """Windows over a stream of blocks of any length; holds one window and one block at a time.
 
     A recording that fits into one window gives exactly one chunk, unpadded. Audio without samples gives none.
     Strides are at least ``least_stride``, or frames at the cuts would be in no window.
     """
-    frame = geometry.frame_samples
-    length = round(chunk_s * geometry.sample_rate / frame) * frame
-    stride = max(round(stride_s * geometry.sample_rate / frame) * frame, least_stride(geometry))
-    step = length - 2 * stride
-    if length < geometry.receptive_samples or step < frame:
-        raise ValueError(f"windows of {chunk_s} s with strides of {stride_s} s do not advance")
-    held = np.empty(0, np.float32)
-    start_frame = 0
+
+    def __init__(self, geometry: FrameGeometry, *, chunk_s: float, stride_s: float) -> None:
+        self._frame = frame = geometry.frame_samples
+        self._length = round(chunk_s * geometry.sample_rate / frame) * frame
+        stride = max(round(stride_s * geometry.sample_rate / frame) * frame, least_stride(geometry))
+        self._step = self._length - 2 * stride
+        if self._length < geometry.receptive_samples or self._step < frame:
+            raise ValueError(f"windows of {chunk_s} s with strides of {stride_s} s do not advance")
+        self._held = np.empty(0, np.float32)
+        self._start_frame = 0
+
+    def push(self, block: Waveform) -> Iterator[Chunk]:
+        self._held = np.concatenate((self._held, block)) if self._held.size else block
+        while self._held.size > self._length:  # more than a window: this one is not the last
+            yield Chunk(self._start_frame, self._held[: self._length], is_last=False)
+            self._held = self._held[self._step :]
+            self._start_frame += self._step // self._frame
+
+    def finish(self) -> Iterator[Chunk]:
+        if self._held.size:
+            yield Chunk(self._start_frame, self._held, is_last=True)
+
+
+def split(
+    blocks: Iterable[Waveform], geometry: FrameGeometry, *, chunk_s: float, stride_s: float
+) -> Iterator[Chunk]:
+    """The windows of all blocks."""
+    splitter = Splitter(geometry, chunk_s=chunk_s, stride_s=stride_s)
     for block in blocks:
-        held = np.concatenate((held, block)) if held.size else block
-        while held.size > length:  # more than a window: this one is not the last
-            yield Chunk(start_frame, held[:length], is_last=False)
-            held = held[step:]
-            start_frame += step // frame
-    if held.size:
-        yield Chunk(start_frame, held, is_last=True)
+        yield from splitter.push(block)
+    yield from splitter.finish()
 
 
 def least_stride(geometry: FrameGeometry) -> int:

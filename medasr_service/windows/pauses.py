@@ -27,42 +27,55 @@ NEVER = float(np.log(np.finfo(np.float32).tiny))
 MAX_SPAN = 3  # a window with its silences, in windows
 
 
-def split(
-    blocks: Iterable[Waveform],
-    geometry: FrameGeometry,
-    *,
-    chunk_s: float,
-    stride_s: float,
-) -> Iterator[Chunk]:
+class Splitter:
     """Windows of at most ``chunk_s`` of sound; ``stride_s`` is the context where there is no pause.
 
     Holds ``MAX_SPAN`` windows and one block. A recording that fits into one window gives one chunk. Audio
     without samples gives none.
     """
-    frame = geometry.frame_samples
-    length, shortest = round(chunk_s / geometry.frame_s), least_stride(geometry) // frame
-    strides = [max(shortest, round(s / geometry.frame_s)) for s in (min(PAUSE_STRIDE_S, stride_s), stride_s)]
-    if length - 2 * max(strides) < 1 or length * frame < geometry.receptive_samples:
-        raise ValueError(f"windows of {chunk_s} s with strides of {stride_s} s do not advance")
-    held, start_frame, loud = np.empty(0, np.float32), 0, 0.0
-    for block in blocks:
-        held = np.concatenate((held, block)) if held.size else block
+
+    def __init__(self, geometry: FrameGeometry, *, chunk_s: float, stride_s: float) -> None:
+        self._frame, self._frame_s = geometry.frame_samples, geometry.frame_s
+        self._length, shortest = round(chunk_s / self._frame_s), least_stride(geometry) // self._frame
+        both = (min(PAUSE_STRIDE_S, stride_s), stride_s)
+        self._strides = [max(shortest, round(s / self._frame_s)) for s in both]
+        advances = self._length - 2 * max(self._strides) >= 1
+        if not advances or self._length * self._frame < geometry.receptive_samples:
+            raise ValueError(f"windows of {chunk_s} s with strides of {stride_s} s do not advance")
+        self._held, self._start_frame, self._loud = np.empty(0, np.float32), 0, 0.0
+
+    def push(self, block: Waveform) -> Iterator[Chunk]:
+        frame, frame_s = self._frame, self._frame_s
+        self._held = np.concatenate((self._held, block)) if self._held.size else block
         while True:
-            levels = _levels(held, frame)
-            loud = max(loud, _loud(levels, geometry.frame_s))
-            silent = levels <= SILENCE_LEVEL * loud
-            end = _end(silent, geometry.frame_s, length)
-            if end is None or held.size <= end * frame:
-                break
-            cut, stride = _cut(levels[:end], geometry.frame_s, strides)
+            levels = _levels(self._held, frame)
+            self._loud = max(self._loud, _loud(levels, frame_s))
+            silent = levels <= SILENCE_LEVEL * self._loud
+            end = _end(silent, frame_s, self._length)
+            if end is None or self._held.size <= end * frame:
+                return
+            cut, stride = _cut(levels[:end], frame_s, self._strides)
             until = cut + stride
-            skipped = _silences(silent[:until], geometry.frame_s)
-            yield Chunk(start_frame, held[: until * frame], is_last=False, skipped=skipped)
-            held = held[(cut - stride) * frame :]
-            start_frame += cut - stride
-    if held.size:
-        silent = _levels(held, frame) <= SILENCE_LEVEL * loud
-        yield Chunk(start_frame, held, is_last=True, skipped=_silences(silent, geometry.frame_s))
+            skipped = _silences(silent[:until], frame_s)
+            yield Chunk(self._start_frame, self._held[: until * frame], is_last=False, skipped=skipped)
+            self._held = self._held[(cut - stride) * frame :]
+            self._start_frame += cut - stride
+
+    def finish(self) -> Iterator[Chunk]:
+        if self._held.size:
+            silent = _levels(self._held, self._frame) <= SILENCE_LEVEL * self._loud
+            skipped = _silences(silent, self._frame_s)
+            yield Chunk(self._start_frame, self._held, is_last=True, skipped=skipped)
+
+
+def split(
+    blocks: Iterable[Waveform], geometry: FrameGeometry, *, chunk_s: float, stride_s: float
+) -> Iterator[Chunk]:
+    """The windows of all blocks."""
+    splitter = Splitter(geometry, chunk_s=chunk_s, stride_s=stride_s)
+    for block in blocks:
+        yield from splitter.push(block)
+    yield from splitter.finish()
 
 
 def heard(chunk: Chunk, geometry: FrameGeometry) -> Waveform:

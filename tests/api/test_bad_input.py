@@ -24,6 +24,7 @@ from medasr_service.api.uploads import BodyLimit
 from medasr_service.audio import containers
 from medasr_service.audio import stream as audio
 from medasr_service.errors import AudioTooLong, InvalidAudio
+from medasr_service.transcriber import Transcriber
 from tests.audio.test_stream import encode, ffmpeg, sound
 from tests.conftest import CLIPS, http_scope
 
@@ -582,10 +583,10 @@ def test_a_wrong_route_is_refused_in_the_same_shape(
 def test_an_unexpected_failure_tells_nothing_of_its_cause(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: object, **__: object) -> None:
+    async def fail(*_: object, **__: object) -> None:
         raise RuntimeError("secret of /srv/patients")
 
-    monkeypatch.setattr(audio, "inspect", fail)
+    monkeypatch.setattr(Transcriber, "inspect", fail)
     response = send(client, GOOD)
     assert response.status_code == 500
     assert set(response.json()["error"]) == {"message", "type", "param", "code"}

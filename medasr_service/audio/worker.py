@@ -1,0 +1,197 @@
+"""The process from which decoder processes are made, one for each recording.
+
+Run as ``python -m medasr_service.audio.worker DESCRIPTOR``. It loads the decoders once and sees no recording.
+For each it makes a copy of itself, which costs some milliseconds and one megabyte; the copy gives up what it
+does not need (sandbox), reads this one recording, and ends. What a stranger's bytes break there, no other
+recording meets. One copy always waits ahead.
+"""
+
+import fcntl
+import gc
+import io
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from contextlib import suppress
+from dataclasses import asdict
+from typing import Any, BinaryIO
+
+import av  # loaded here, once for all copies
+import numpy as np
+import soundfile
+
+from medasr_service.audio import messages, sandbox, stream
+from medasr_service.audio.messages import Kind
+from medasr_service.errors import InvalidAudio
+
+JOB = 3  # descriptors of a job: the channel, what shows that somebody waits, the recording
+TURN_S = 0.03
+HANG_S = 20.0  # CPU time within one turn; at ordinary work a turn takes TURN_S or one block
+POLITE_AFTER_S = 2.0  # CPU time, after which the others go first
+POLITENESS = 10
+READ_BYTES = 1 << 16
+
+
+def main() -> None:
+    control = socket.socket(fileno=int(sys.argv[1]))
+    # Ctrl-C and a stop of the whole group come here, too; this process ends when the service has
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how a copy ended
+    sandbox.name("medasr-decoders")
+    _warm_up()
+    gc.disable()
+    gc.freeze()
+    spare = _copy(control)
+    while job := _receive_job(control):
+        cpu_s, descriptors = job
+        try:
+            socket.send_fds(spare, [cpu_s], descriptors)
+        except OSError:  # it was killed while it waited
+            spare.close()
+            spare = _copy(control)
+            with suppress(OSError):
+                socket.send_fds(spare, [cpu_s], descriptors)
+        for each in descriptors:
+            os.close(each)
+        spare.close()
+        spare = _copy(control)
+
+
+def _receive_job(control: socket.socket) -> tuple[bytes, list[int]] | None:
+    """CPU seconds that a recording may cost, as four bytes, and its descriptors; None at the end."""
+    data, descriptors, _, _ = socket.recv_fds(control, messages.LENGTH.size, JOB)
+    return (data, descriptors) if data else None
+
+
+def _warm_up() -> None:
+    """Runs what is loaded at first use, so that no copy has to."""
+    for kind in ("WAV", "FLAC"):
+        file = io.BytesIO()
+        soundfile.write(file, np.zeros((4_800, 2)), 48_000, format=kind)
+        stream.inspect(file, max_duration_s=1.0, max_channels=2)
+        list(stream.stream(file, gain=1.0, max_duration_s=1.0, max_channels=2))
+        file.seek(0)
+        with av.open(file, mode="r", format=kind.lower()) as source:
+            to = av.AudioResampler(format="flt")
+            for frame in source.decode(audio=0):
+                [out.to_ndarray() for out in to.resample(frame)]
+
+
+def _copy(control: socket.socket) -> socket.socket:
+    """A copy of this process that waits for a job at the other end."""
+    ours, theirs = socket.socketpair()
+    parent = os.getpid()
+    if os.fork():
+        theirs.close()
+        return ours
+    try:
+        gc.enable()
+        sandbox.follow_parent(parent)
+        sandbox.name("medasr-decoder")
+        control.close()
+        ours.close()
+        _serve(theirs)
+    finally:
+        os._exit(0)
+
+
+def _serve(waiting: socket.socket) -> None:
+    job = _receive_job(waiting)
+    waiting.close()
+    if job is None:
+        return
+    (cpu_s,), (channel, lifeline, recording) = messages.LENGTH.unpack(job[0]), job[1]
+    _die_with(lifeline)
+    null = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):  # libraries print there what they find in a file
+        os.dup2(null, standard)
+    os.close(null)
+    sandbox.confine(cpu_s)
+    file = io.BufferedReader(io.FileIO(recording), READ_BYTES)
+    _Recording(socket.socket(fileno=channel), file).serve()
+
+
+def _die_with(lifeline: int) -> None:
+    """Whoever waits for this recording holds the other end; when it closes, the kernel ends this process.
+
+    At once, also in the middle of a library that never returns.
+    """
+    signal.signal(signal.SIGIO, signal.SIG_DFL)
+    fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
+    if not _is_held(lifeline):  # it closed before
+        os._exit(0)
+
+
+def _is_held(lifeline: int) -> bool:
+    with socket.socket(fileno=os.dup(lifeline)) as end:
+        end.setblocking(False)
+        try:
+            return bool(end.recv(1))
+        except BlockingIOError:
+            return True
+
+
+class _Recording:
+    """Answers the calls for one recording, turn by turn."""
+
+    def __init__(self, channel: socket.socket, file: BinaryIO) -> None:
+        self._channel = channel
+        self._file = file
+        self._began = 0.0
+        self._is_polite = False
+
+    def serve(self) -> None:
+        with suppress(EOFError, OSError):
+            while True:
+                name, options = json.loads(messages.receive_message(self._channel))
+                self._begin_turn()
+                self._answer(name, options)
+
+    def _answer(self, name: str, options: dict[str, Any]) -> None:
+        try:
+            if name == "inspect":
+                info = stream.inspect(self._file, on_block=self._end_of_block, **options)
+                self._send(Kind.INFO, json.dumps(asdict(info)).encode())
+                return
+            for block in stream.stream(self._file, **options):
+                if block.size:
+                    self._send(Kind.BLOCK, np.ascontiguousarray(block))
+                    self._wait()
+            self._send(Kind.END)
+        except InvalidAudio as error:
+            self._send(Kind.REFUSED, json.dumps([type(error).__name__, error.message]).encode())
+        except MemoryError:
+            text = "The recording cannot be read: it needs more memory than any may take."
+            self._send(Kind.REFUSED, json.dumps([InvalidAudio.__name__, text]).encode())
+        except (EOFError, ConnectionError):  # nobody waits any more
+            raise
+        except Exception as error:
+            self._send(Kind.FAILED, json.dumps(type(error).__name__).encode())
+
+    def _end_of_block(self) -> None:
+        if time.thread_time() - self._began >= TURN_S:
+            self._send(Kind.MORE)
+            self._wait()
+
+    def _wait(self) -> None:
+        messages.receive_message(self._channel)
+        self._begin_turn()
+
+    def _begin_turn(self) -> None:
+        self._began = time.thread_time()
+        signal.setitimer(signal.ITIMER_PROF, HANG_S)  # SIGPROF ends the process, whatever it is in
+        if self._began > POLITE_AFTER_S and not self._is_polite:
+            self._is_polite = True
+            os.nice(POLITENESS)
+
+    def _send(self, kind: Kind, body: Any = b"") -> None:
+        messages.send(self._channel, kind, body, cpu_s=time.process_time())
+
+
+if __name__ == "__main__":
+    main()
