@@ -129,7 +129,7 @@ class Transcriber:
         self, file: BinaryIO, options: Options, *, on_segment: Callable[[Segment], None] = lambda _: None
     ) -> Transcript:
         """All segments of ``stream``, joined. ``on_segment`` hears of each as it comes."""
-        self.check(options)
+        await in_thread(self.check, options)
         info = await self.inspect(file)
         found = []
         async with aclosing(self.stream(file, info, options)) as stream:
@@ -164,7 +164,7 @@ class Transcriber:
             self._vocabulary,
             self._geometry,
             info.duration,
-            self._search(options),
+            await in_thread(self._search, options),
             self._confidence,
             raw=options.formatting == "raw",
         )

@@ -21,6 +21,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 
 import numpy as np
 from flashlight.lib.text.decoder import (
@@ -102,8 +103,15 @@ class BeamDecoder:
 
     def search(self, *, use_lm: bool = True, keywords: Sequence[str] = (), start_frame: int = 0) -> "Search":
         """Starts on a recording. Raises InvalidRequest where keywords are wrong."""
-        terms = Keywords([*self.keywords, *keywords], self.vocabulary, self._weights.keyword_score)
+        terms = self._terms([*self.keywords, *keywords]) if keywords else self._configured
         return Search(self, use_lm=use_lm and self.has_lm, keywords=terms, start_frame=start_frame)
+
+    @cached_property
+    def _configured(self) -> Keywords:
+        return self._terms(self.keywords)
+
+    def _terms(self, terms: Sequence[str]) -> Keywords:
+        return Keywords(terms, self.vocabulary, self._weights.keyword_score)
 
     def fold(self, emission: Emission) -> Emission:
         """The posteriors with all that is silent as the blank."""
