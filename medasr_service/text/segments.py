@@ -49,10 +49,9 @@ def cut(
 
 
 def _settled(items: Sequence[Item], known_until_s: float, *, final: bool) -> int:
-    """How many of the items will stay what they are, and what follows them too.
+    """How many of the items will stay what they are, and so will the one behind each.
 
-    No marker spans a long gap; and the last item may be half a word, so that one more than the longest marker
-    must follow.
+    No marker spans a long gap; and the last item may be half a word, so that a marker may be one short of it.
     """
     if final or not items:
         return len(items)
@@ -60,7 +59,7 @@ def _settled(items: Sequence[Item], known_until_s: float, *, final: bool) -> int
         return len(items)
     gaps = [_gap_s(before, after) for before, after in pairwise(items)]
     behind_gaps = max((i for i, gap in enumerate(gaps) if gap > dictation.MAX_MARKER_GAP_S), default=-1)
-    return max(behind_gaps, len(items) - dictation.MAX_MARKER_PARTS - 2)
+    return max(behind_gaps, len(items) - dictation.MAX_MARKER_PARTS - 1)
 
 
 def _gap_s(before: Item, after: Item) -> float:

@@ -221,10 +221,10 @@ def test_a_segment_comes_as_soon_as_nothing_can_change_it() -> None:
     for known_until_s in (end_s + 2.1, end_s + segments.LATE_S - 0.1):  # a period may follow still
         assert cut_texts(words, known_until_s=known_until_s, final=False) == []
     assert cut_texts(words, known_until_s=end_s + segments.LATE_S + 0.1, final=False) == [["a", "b"]]
-    for more in (5, 6):  # of which the first could be a marker still
+    for more in (4, 5):  # of which the first could be a marker still
         words = spoken(("a", 0), ("b", 0.1), ("c", 2.1), *[("c", 0.1)] * more)
         found = cut_texts(words, known_until_s=words[-1].end, final=False)
-        assert found == [["a", "b"]] * (more == 6)
+        assert found == [["a", "b"]] * (more == 5)
 
 
 def test_a_marker_that_is_not_complete_waits() -> None:
