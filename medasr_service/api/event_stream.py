@@ -115,4 +115,5 @@ FAILED = "The service failed; its log says why."
 
 
 def _data(event: Json) -> str:
-    return f"data: {json.dumps(event, ensure_ascii=False)}\n\n"
+    """With its type in front: some clients read only that, others only the data."""
+    return f"event: {event['type']}\ndata: {json.dumps(event, ensure_ascii=False)}\n\n"

@@ -85,10 +85,10 @@ class Items:
 
     def _extra(self, event: Delta | Completed) -> Json:
         """Ours: the words; and logprobs, where the session asks for them."""
-        tokens = [token for word in event.words for token in word.tokens]
-        logprobs = {"logprobs": [formats.to_logprob(token) for token in tokens]}
+        first = isinstance(event, Completed)  # the pieces of all deltas, joined, begin with a space
+        logprobs = {"logprobs": formats.to_logprobs(event.words, first=first)}
         return {
-            "words": [formats.to_word(word) for word in event.words],
+            "words": formats.to_words(event.words),
             **(logprobs if self.logprobs else {}),
         }
 

@@ -152,7 +152,10 @@ def _answer(transcript: Transcript, upload: _Upload) -> Response:
 
 
 def _verbose(transcript: Transcript, upload: _Upload) -> formats.Json:
-    body = formats.to_verbose_json(transcript, words="word" in upload.fields.timestamp_granularities)
+    granularities = upload.fields.timestamp_granularities
+    body = formats.to_verbose_json(
+        transcript, words="word" in granularities, segments="segment" in granularities
+    )
     return {**body, "model": upload.served.checkpoint.id, **upload.served.notice}
 
 
@@ -162,7 +165,8 @@ async def _stream(request: Request, upload: _Upload, resources: AsyncExitStack) 
     info = await while_connected(request.receive, transcriber.inspect(upload.recording))
     heard_s = 0.0
     verbose = fields.response_format == "verbose_json"
-    logprobs, words = "logprobs" in fields.include, "word" in fields.timestamp_granularities
+    logprobs = "logprobs" in fields.include
+    words = "word" in fields.timestamp_granularities
 
     def progress() -> formats.Json:
         return {"seconds": round(heard_s, 3), "duration": round(info.duration, 3)}

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from medasr_service.model.geometry import Emission, FrameGeometry
+from medasr_service.text.transcript import WORD_START as WORD_START
 from medasr_service.text.transcript import Token, Word
-
-WORD_START = "▁"  # SentencePiece's mark for "a word begins here"
 
 
 @dataclass(frozen=True)

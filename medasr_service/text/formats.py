@@ -3,13 +3,14 @@
 import html
 import json
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
 from medasr_service.text import cues
-from medasr_service.text.transcript import Segment, Token, Transcript, Word
+from medasr_service.text.shown import Shown, alone, shown
+from medasr_service.text.transcript import WORD_START, Segment, Transcript, Word
 
 Json = dict[str, Any]
 
@@ -25,17 +26,18 @@ def warnings(transcript: Transcript) -> Json:
 
 
 def to_json(transcript: Transcript, *, logprobs: bool = False) -> Json:
-    tokens = [token for word in transcript.words for token in word.tokens]
     return {
         "text": transcript.text,
-        **({"logprobs": [to_logprob(token) for token in tokens]} if logprobs else {}),
+        **({"logprobs": to_logprobs(transcript.words)} if logprobs else {}),
         "usage": usage(transcript),
         **warnings(transcript),
     }
 
 
-def to_verbose_json(transcript: Transcript, *, words: bool = False) -> Json:
-    """OpenAI's verbose_json; ``raw_text``, ``gain``, a word's ``probability`` and ``written`` are ours."""
+def to_verbose_json(transcript: Transcript, *, words: bool = False, segments: bool = True) -> Json:
+    """OpenAI's verbose_json; ``segments`` that nobody asked for are null, as there. ``raw_text``, ``gain``,
+    and all but a word's text and times are ours.
+    """
     return {
         "task": "transcribe",
         "language": "english",
@@ -43,8 +45,8 @@ def to_verbose_json(transcript: Transcript, *, words: bool = False) -> Json:
         "text": transcript.text,
         "raw_text": transcript.raw_text,
         "gain": round(transcript.gain, 3),
-        "segments": [_segment(segment) for segment in transcript.segments],
-        **({"words": [to_word(word) for word in transcript.words]} if words else {}),
+        "segments": [_segment(segment) for segment in transcript.segments] if segments else None,
+        **({"words": to_words(transcript.words)} if words else {}),
         "usage": usage(transcript),
         **warnings(transcript),
     }
@@ -52,11 +54,10 @@ def to_verbose_json(transcript: Transcript, *, words: bool = False) -> Json:
 
 def to_delta(segment: Segment, *, logprobs: bool = False) -> Json:
     """A segment as an event of OpenAI's stream; the deltas, joined, are the text."""
-    tokens = [token for word in segment.words for token in word.tokens]
     return {
         "type": "transcript.text.delta",
         "delta": segment.text,
-        **({"logprobs": [to_logprob(token) for token in tokens]} if logprobs else {}),
+        **({"logprobs": to_logprobs(segment.words, first=segment.id == 0)} if logprobs else {}),
     }
 
 
@@ -64,18 +65,18 @@ def to_segment(segment: Segment, *, words: bool = False) -> Json:
     """What an event may tell of its segment beyond OpenAI's: as verbose_json has it, with its own words."""
     return {
         "segment": _segment(segment),
-        **({"words": [to_word(word) for word in segment.words]} if words else {}),
+        **({"words": to_words(segment.words)} if words else {}),
     }
 
 
 def to_done(transcript: Transcript, *, frame_s: float, logprobs: bool = False) -> Json:
     """The last event of OpenAI's stream; an audio token is a frame of the model."""
-    tokens = [token for word in transcript.words for token in word.tokens]
+    pieces = sum(len(word.tokens) for word in transcript.words)
     return {
         "type": "transcript.text.done",
         "text": transcript.text,
-        **({"logprobs": [to_logprob(token) for token in tokens]} if logprobs else {}),
-        "usage": token_usage(round(transcript.duration / frame_s), len(tokens)),
+        **({"logprobs": to_logprobs(transcript.words)} if logprobs else {}),
+        "usage": token_usage(round(transcript.duration / frame_s), pieces),
         **warnings(transcript),
     }
 
@@ -111,18 +112,36 @@ def _segment(segment: Segment) -> Json:
     }
 
 
-def to_word(word: Word) -> Json:
+def to_words(words: Iterable[Word]) -> list[Json]:
+    """As the text shows them; where one is made of several of the model's, ``parts`` has those."""
+    return [_word(each) for each in shown(words)]
+
+
+def _word(one: Shown) -> Json:
+    word = {"word": one.text, **_part(one)}
+    return {**word, "parts": [_part(each) for each in alone(one)]} if len(one.words) > 1 else word
+
+
+def _part(one: Shown) -> Json:
     return {
-        "word": word.text,
-        "start": round(word.start, 3),
-        "end": round(word.end, 3),
-        "probability": round(word.probability, 4),
-        "written": word.written,
+        "raw": one.raw,
+        "start": round(one.start, 3),
+        "end": round(one.end, 3),
+        "probability": round(one.probability, 4),
+        "written": one.written,
     }
 
 
-def to_logprob(token: Token) -> Json:
-    return {"token": token.piece, "logprob": round(token.logprob, 4), "bytes": list(token.piece.encode())}
+def to_logprobs(words: Iterable[Word], *, first: bool = True) -> list[Json]:
+    """The pieces; joined they are the raw text, which has a space before each word but the ``first``."""
+    found = []
+    for word in words:
+        for at, token in enumerate(word.tokens):
+            space = "" if first or at else " "
+            text = space + token.piece.replace(WORD_START, "")
+            found.append({"token": text, "logprob": round(token.logprob, 4), "bytes": list(text.encode())})
+        first = False
+    return found
 
 
 def _cues(
@@ -154,7 +173,7 @@ to_vtt = partial(_cues, header="WEBVTT\n\n", decimal=".", numbered=False, escape
 
 TEXT_FORMATS: dict[str, tuple[Callable[[Transcript], str], str]] = {
     "text": (to_text, "text/plain"),
-    "srt": (to_srt, "application/x-subrip"),
+    "srt": (to_srt, "text/plain"),
     "vtt": (to_vtt, "text/vtt"),
 }
 FORMATS = ("json", "verbose_json", *TEXT_FORMATS)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+WORD_START = "▁"  # SentencePiece's mark for "a word begins here"
+
 
 @dataclass(frozen=True, slots=True)
 class Token:

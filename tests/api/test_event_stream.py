@@ -29,8 +29,13 @@ FIVE_S = {"chunk_length_s": "5", "stride_length_s": "1"}
 def events(body: str) -> list[dict[str, Any]]:
     """The events of a body, which holds nothing but events and comments."""
     blocks = [block for block in body.split("\n\n") if block]
-    assert all("\n" not in block and block.startswith(("data: ", ": ")) for block in blocks)
-    return [json.loads(block[6:]) for block in blocks if block.startswith("data: ")]
+    found = []
+    for block in blocks:
+        if not block.startswith(": "):
+            named, data = block.split("\n")
+            found.append(json.loads(data.removeprefix("data: ")))
+            assert named == f"event: {found[-1]['type']}"
+    return found
 
 
 STATUS: ContextVar[int] = ContextVar("status", default=0)

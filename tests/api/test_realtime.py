@@ -156,12 +156,11 @@ def test_a_manual_turn_is_transcribed(talk: Talk) -> None:
     assert ids == {added["item"]["id"]}
     assert committed["previous_item_id"] is None
     assert len({event["event_id"] for event in events}) == len(events)
-    assert [word["word"] for word in completed["words"]] == [
-        "[FINDINGS]",
-        "lungs",
-        "are",
-        "clear",
-        "{period}",
+    assert [(word["word"], word["raw"]) for word in completed["words"]] == [
+        ("FINDINGS", "[FINDINGS]"),
+        ("Lungs", "lungs"),
+        ("are", "are"),
+        ("clear.", "clear {period}"),
     ]
 
 
@@ -232,7 +231,7 @@ def test_raw_formatting_and_logprobs_are_for_the_asking(talk: Talk) -> None:
     talk.say(append(SPEECH), COMMIT)
     completed = talk.until(f"{PART}.completed")[-1]
     assert completed["transcript"] == "[FINDINGS] lungs are clear {period}"
-    assert len(completed["logprobs"]) == 5
+    assert "".join(piece["token"] for piece in completed["logprobs"]) == completed["transcript"]
 
 
 BAD_MESSAGES: dict[str, tuple[str, str | None, str | None]] = {  # what is sent, code, param

@@ -68,7 +68,12 @@ def test_openai_reads_verbose_json_with_words(sdk: openai.OpenAI) -> None:
     assert answer.segments is not None
     assert answer.words is not None
     assert "".join(segment.text for segment in answer.segments) == answer.text
-    assert " ".join(word.word for word in answer.words) == SAMPLE_TEXT
+    assert "".join(word.written for word in answer.words) == answer.text  # type: ignore[attr-defined]
+    assert [word.word for word in answer.words] == [
+        word.written.strip()  # type: ignore[attr-defined]
+        for word in answer.words
+    ]
+    assert " ".join(word.raw for word in answer.words) == SAMPLE_TEXT  # type: ignore[attr-defined]
     assert answer.usage is not None
     assert answer.usage.seconds == pytest.approx(answer.duration)
     assert answer.notice == DEMO_NOTICE  # type: ignore[attr-defined]

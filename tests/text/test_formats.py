@@ -115,8 +115,32 @@ def test_the_texts_of_the_segments_join_to_the_text() -> None:
 def test_words_come_when_asked_for() -> None:
     assert "words" not in formats.to_verbose_json(TRANSCRIPT)
     words = formats.to_verbose_json(TRANSCRIPT, words=True)["words"]
-    assert [word["word"] for word in words] == TRANSCRIPT.raw_text.split()
-    assert all(set(word) == {"word", "start", "end", "probability", "written"} for word in words)
+    wanted = {"word", "raw", "start", "end", "probability", "written"}
+    assert all(set(word) - {"parts"} == wanted for word in words)
+    assert [word["word"] for word in words[:4]] == ["FINDINGS:", "The", "lungs", "clear."]
+    assert words[0]["parts"] == [
+        {"raw": "[FINDINGS]", "written": "FINDINGS", "probability": 0.8, "start": 0.072, "end": 0.573},
+        {"raw": "{colon}", "written": ":", "probability": 0.8, "start": 1.073, "end": 1.573},
+    ]
+    assert "parts" not in words[1]
+
+
+def test_the_words_joined_with_what_stands_between_them_are_the_text() -> None:
+    words = formats.to_verbose_json(TRANSCRIPT, words=True)["words"]
+    assert "".join(word["written"] for word in words) == TRANSCRIPT.text
+    assert " ".join(word["raw"] for word in words) == TRANSCRIPT.raw_text
+    at = 0
+    for word in words:
+        found = TRANSCRIPT.text.index(word["word"], at)
+        assert not TRANSCRIPT.text[at:found].strip()
+        at = found + len(word["word"])
+    assert not TRANSCRIPT.text[at:].strip()
+
+
+def test_segments_are_null_where_only_words_are_asked_for() -> None:
+    body = formats.to_verbose_json(TRANSCRIPT, words=True, segments=False)
+    assert body["segments"] is None
+    assert TranscriptionVerbose.model_validate_json(json.dumps(body), strict=True).segments is None
 
 
 def test_logprobs_come_when_asked_for_with_the_bytes_of_each_piece() -> None:
@@ -126,6 +150,24 @@ def test_logprobs_come_when_asked_for_with_the_bytes_of_each_piece() -> None:
     for entry in entries:
         assert bytes(entry["bytes"]).decode() == entry["token"]
         assert entry["logprob"] == -0.25
+
+
+def test_the_pieces_of_logprobs_join_to_the_raw_text() -> None:
+    entries = formats.to_json(TRANSCRIPT, logprobs=True)["logprobs"]
+    assert "".join(entry["token"] for entry in entries) == TRANSCRIPT.raw_text
+    streamed = [each for s in SEGMENTS for each in formats.to_delta(s, logprobs=True)["logprobs"]]
+    assert streamed == entries == formats.to_done(TRANSCRIPT, frame_s=0.04, logprobs=True)["logprobs"]
+
+
+def test_a_word_in_several_pieces_is_whole_in_its_logprobs() -> None:
+    tokens = [Token(i, piece, i, i + 1, -0.1) for i, piece in enumerate(["▁", "a", "orta", "▁5"])]
+    words = [Word("aorta", 0, 1, 0.9, tuple(tokens[:3])), Word("5", 1, 2, 0.9, tuple(tokens[3:]))]
+    assert [each["token"] for each in formats.to_logprobs(words)] == ["", "a", "orta", " 5"]
+
+
+@pytest.mark.parametrize(("name", "media_type"), [("text", "text/plain"), ("srt", "text/plain")])
+def test_text_formats_are_plain_text(name: str, media_type: str) -> None:
+    assert formats.TEXT_FORMATS[name][1] == media_type
 
 
 def test_usage_is_the_duration() -> None:

@@ -5,7 +5,7 @@ import { MicrophoneError, RATE, record, wav } from "./recorder.js";
 import { explain, lookAtService, realtimeAddress, serviceText } from "./service.js";
 import { askForKey, listMicrophones, microphone } from "./settings.js";
 import { changed, makeEntry, onChange, select, state } from "./state.js";
-import { summary } from "./transcript.js";
+import { notation, spoken, summary } from "./transcript.js";
 
 const HOTKEY = "F2";
 const TOUCH = matchMedia("(hover: none) and (pointer: coarse)").matches;
@@ -141,7 +141,7 @@ class Dictation {
 
 /** @param {import("./transcript.js").Segment} segment @param {string} text @param {import("./transcript.js").Word[]} words */
 function spell(segment, text, words) {
-  const raw = words.length ? words.map(({ word }) => word).join(" ") : text;
+  const raw = words.length ? spoken(words).map(notation).join(" ") : text;
   Object.assign(segment, { text, raw, words, start: words[0]?.start ?? null });
 }
 

@@ -3,8 +3,10 @@
  * Pure functions. The model's text is never altered: edits are kept beside it.
  *
  * @typedef {object} Word a word as the service sends it
- * @property {string} word in the model's own notation, "{period}"
- * @property {string} [written] its share of the formatted text, "."
+ * @property {string} word as the text shows it, "lungs."
+ * @property {string} [raw] in the model's own notation, "lungs {period}"
+ * @property {string} [written] its share of the formatted text, " lungs."
+ * @property {Word[]} [parts] the model's own words, where there are several
  * @property {number} start seconds
  * @property {number} end seconds
  * @property {number} probability
@@ -47,6 +49,16 @@
  */
 import { differences } from "./differences.js";
 
+/** The model's own words: of "lungs." the word and the mark, each with its doubt. @param {Word[]} words @returns {Word[]} */
+export function spoken(words) {
+  return words.flatMap((word) => word.parts ?? [word]);
+}
+
+/** A word in the model's own notation. @param {Word} word */
+export function notation(word) {
+  return word.raw ?? word.word;
+}
+
 /** What the model wrote, formatted. @param {Entry} entry */
 export function original(entry) {
   return entry.segments.map((segment) => segment.text).join("");
@@ -74,11 +86,11 @@ export function pieces(entry, index, view) {
   const segment = entry.segments[index];
   const text = view === "raw" ? segment.raw.trim() : segment.text;
   const share = (/** @type {Word} */ word, /** @type {number} */ i) =>
-    view === "raw" ? (i ? " " : "") + word.word : (word.written ?? "");
+    view === "raw" ? (i ? " " : "") + notation(word) : (word.written ?? "");
   const before = view === "raw" ? (index && text ? " " : "") : "";
   /** @type {Piece[]} */
   let found = [];
-  segment.words.forEach((word, i) => {
+  spoken(segment.words).forEach((word, i) => {
     const last = found.at(-1);
     const written = share(word, i);
     if (written || !last) {
@@ -230,7 +242,7 @@ function json(entry) {
 /** @type {Record<string, {type: string, write: (entry: Entry) => string}>} */
 export const FORMATS = {
   txt: { type: "text/plain", write: (entry) => report(entry) + "\n" },
-  srt: { type: "application/x-subrip", write: srt },
+  srt: { type: "text/plain", write: srt },
   vtt: { type: "text/vtt", write: vtt },
   json: { type: "application/json", write: json },
 };

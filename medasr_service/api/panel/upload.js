@@ -83,8 +83,10 @@ class EventStream {
     for (let end = text.indexOf("\n\n", this.at); end >= 0; end = text.indexOf("\n\n", this.at)) {
       const block = text.slice(this.at, end);
       this.at = end + 2;
-      if (block.startsWith("data: ")) this.onEvent(JSON.parse(block.slice(6)));
-      else if (block.startsWith(": {")) this.onComment(JSON.parse(block.slice(2)));
+      for (const line of block.split("\n")) {
+        if (line.startsWith("data: ")) this.onEvent(JSON.parse(line.slice(6)));
+        else if (line.startsWith(": {")) this.onComment(JSON.parse(line.slice(2)));
+      }
     }
   }
 }
