@@ -92,6 +92,7 @@ class Settings(BaseSettings):
     spool_dir: Path | None = None
     max_concurrent_requests: int = Field(64, ge=1)
     request_timeout_s: int = Field(7200, ge=1)
+    model_timeout_s: float = Field(5.0, ge=1, allow_inf_nan=False)
     drain_timeout_s: float = Field(600.0, gt=0, allow_inf_nan=False)
     send_timeout_s: float = Field(30.0, gt=0)
     verify_min_token_agreement: float = Field(99.8, ge=0, le=100)

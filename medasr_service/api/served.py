@@ -30,6 +30,7 @@ class Served:
     max_live_streams: int = 16
     aliases: tuple[str, ...] = ()
     draining: bool = False
+    lost: bool = False  # the model, for now: its process ended, or hung
     _places: list[Pace | None] = field(default_factory=list)
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
     _live: list[Callable[[], None]] = field(default_factory=list)
@@ -46,7 +47,15 @@ class Served:
     def status(self) -> str:
         if self.draining:
             return "draining"
-        return "healthy" if self.ready else "starting"
+        return "healthy" if self.ready else "restarting" if self.lost else "starting"
+
+    def come(self, engine: str) -> None:
+        """The model has run, as this engine."""
+        self.engine, self.lost = engine, False
+
+    def lose(self) -> None:
+        """Until it comes again: new work is refused, what is under way waits."""
+        self.engine, self.lost = "", True
 
     async def drain(self) -> None:
         """Admits nothing from now on, ends live sessions, and waits until nothing is under way."""
@@ -148,6 +157,8 @@ def served_or_503(state: State) -> Served:
     served: Served | None = state.served
     if served is not None and served.draining:
         raise Draining
+    if served is not None and served.lost:
+        raise NotReady("The model is being started again. Try again.")
     if served is None or not served.ready:
         raise NotReady("The model is still loading.")
     return served

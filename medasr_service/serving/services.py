@@ -14,19 +14,16 @@ from typing import TYPE_CHECKING, Any, cast
 
 import bentoml
 import numpy as np
-from aiohttp import ClientError
 from bentoml import IODescriptor
 from bentoml._internal.marshal import dispatcher
 from bentoml._internal.server.http import traffic
-from bentoml.exceptions import BentoMLException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from medasr_service import settings
-from medasr_service.errors import MedASRError, ModelUnavailable, NotReady
+from medasr_service.errors import MedASRError, ModelUnavailable
 from medasr_service.model import digests
 from medasr_service.model.checkpoint import DEMO_NOTICE, resolve
-from medasr_service.model.geometry import Emission, Waveform
 from medasr_service.serving import address, logs, preparation, secrets, shutdown, supervisor
 from medasr_service.serving.batching import Prompt
 
@@ -40,9 +37,6 @@ if SUPERVISOR is not None:
     secrets.wipe()  # they are in the settings now, and nowhere that children or others look
 logs.keep_quiet()
 NEVER_S = 1_000_000_000
-# BentoML's dispatcher runs its first eleven calls one by one, to learn how long a batch takes. Of no sound,
-# they cost nothing; what a batch takes it goes on learning.
-TRAINING_CALLS = 11
 
 log = logging.getLogger("bentoml.medasr")
 
@@ -140,10 +134,10 @@ class MedASRModel:
         return [next(heard) if len(each) else each for each in waveforms]
 
     @bentoml.api
-    def engine(self, caller_pid: int) -> str:
-        """What runs the network; it runs for as long as the calling process does."""
+    def engine(self, caller_pid: int) -> list[str]:
+        """What runs the network, and in which process; it runs for as long as the calling one does."""
         self._callers.add(caller_pid)
-        return self._engine.name
+        return [self._engine.name, str(os.getpid())]
 
 
 class NativeInput(IODescriptor):  # type: ignore[misc]
@@ -163,6 +157,7 @@ class NativeInput(IODescriptor):  # type: ignore[misc]
     workers=1,
     http={"host": SETTINGS.host, "port": PORT},
     traffic={"timeout": SETTINGS.request_timeout_s},
+    runner_probe={"enabled": False},  # the entry knows better: it watches the model
     logging={"access": {"request_content_type": False}},  # a client may write there what it likes
 )
 @bentoml.asgi_app(app, path="/")
@@ -194,12 +189,21 @@ class MedASR:
         from medasr_service.audio.processes import Decoders
         from medasr_service.engines import MAX_GROUP_SAMPLES, cpu
         from medasr_service.serving.admission import Admission
+        from medasr_service.serving.model_process import ModelProcess
         from medasr_service.transcriber import Transcriber
 
         decoders = Decoders(cpu.quota())
         decoders.start()  # they load while this goes on
         found = resolve(SETTINGS)
-        admission = Admission(self._infer, MAX_GROUP_SAMPLES, found.geometry.sample_rate)
+        self._process = ModelProcess(
+            lambda: self.model.to_async,
+            sample_rate=found.geometry.sample_rate,
+            warm_up_samples=found.geometry.receptive_samples,
+            timeout_s=SETTINGS.model_timeout_s,
+            came=self._model_came,
+            went=self._model_went,
+        )
+        admission = Admission(self._process.infer, MAX_GROUP_SAMPLES, found.geometry.sample_rate)
         transcriber = Transcriber.of(found, admission.infer, SETTINGS, decoders)
         self._served = Served(
             found,
@@ -210,36 +214,18 @@ class MedASR:
         )
         application().state.served = self._served
 
-    async def _infer(self, waveforms: list[Waveform]) -> list[Emission]:
-        try:
-            emissions: list[Emission] = await self.model.to_async.infer(waveforms)
-        except (BentoMLException, ClientError, OSError) as error:
-            log.error("the model service failed: %s", type(error).__name__)
-            raise NotReady("The model cannot be reached.") from None
-        return emissions
+    def _model_came(self, engine: str) -> None:
+        self._served.come(engine)
+        log.info("ready: %s, %s", self._served.checkpoint.id, engine)
+
+    def _model_went(self) -> None:
+        self._served.lose()
 
     @bentoml.on_startup
     async def start_warm_up(self) -> None:
         shutdown.defer(self._served.drain, SETTINGS.drain_timeout_s, parent=SUPERVISOR, hand_over=True)
-        self._warm_up_task = asyncio.create_task(self._warm_up())
-        self._warm_up_task.add_done_callback(_log_failure)
-
-    async def _warm_up(self) -> None:
-        """Ready only after the model has run, through the very path that requests take."""
-        silence = np.zeros(self._served.checkpoint.geometry.receptive_samples, np.float32)
-        while not await self._model_is_ready():
-            await asyncio.sleep(0.1)
-        await self._infer([silence])
-        for _ in range(TRAINING_CALLS):
-            await self._infer([silence[:0]])
-        self._served.engine = await self.model.to_async.engine(caller_pid=os.getpid())
-        log.info("ready: %s, %s", self._served.checkpoint.id, self._served.engine)
-
-    async def _model_is_ready(self) -> bool:
-        try:
-            return bool(await self.model.is_ready(timeout=1))
-        except (ClientError, OSError):  # its process does not listen yet
-            return False
+        self._keeping = asyncio.create_task(self._process.keep())
+        self._keeping.add_done_callback(_log_failure)
 
     async def __is_ready__(self) -> bool:
         return self._served.ready
@@ -261,7 +247,7 @@ class MedASR:
 
 def _log_failure(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()):
-        log.error("the warm-up failed", exc_info=error)
+        log.error("the model is not watched any more", exc_info=error)
 
 
 # The first is the outermost.

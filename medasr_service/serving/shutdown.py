@@ -99,11 +99,12 @@ def _listeners(handler: object) -> list[asyncio.Server]:
 
 async def until_gone(pids: set[int]) -> None:
     """Waits for other processes of this machine to end."""
-    while any(map(_is_there, pids)):
+    while any(map(is_there, pids)):
         await asyncio.sleep(POLL_S)
 
 
-def _is_there(pid: int) -> bool:
+def is_there(pid: int) -> bool:
+    """Whether the process is; one that has ended and was not reaped yet still is."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

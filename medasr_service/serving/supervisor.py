@@ -28,7 +28,7 @@ from medasr_service.serving import secrets, shutdown
 ENTRY = "service"  # BentoML's name for the process that answers requests
 API_SOCKET = "_bento_api_server"
 CHECK_S = 0.25  # between two looks for processes that have died
-MAX_DEATHS, DEATHS_S = 8, 60.0  # more within so long: whoever watches this process is to know
+MAX_STARTS, STARTS_S = 8, 60.0  # of one process within so long: who watches this one is to know
 
 log = logging.getLogger("bentoml.medasr")
 
@@ -46,7 +46,7 @@ class Supervisor(bentoml_circus.Arbiter):
 
         What was to be cleared away, such as the folder of the socket between the services, is so at the end.
         """
-        self._deaths: deque[float] = deque(maxlen=MAX_DEATHS)
+        self._starts: dict[str, deque[float]] = {}
         with self.exit_stack:
             future = circus.arbiter.Arbiter.start(self, cb)
             if error := future.exception():
@@ -83,19 +83,21 @@ class Supervisor(bentoml_circus.Arbiter):
     def _all(self) -> list[Process]:
         return [process for watcher in self.watchers for process in watcher.processes.values()]
 
-    def died(self, *, watcher: Watcher, exit_code: int, **_: Any) -> None:
+    def ended(self, *, watcher: Watcher, exit_code: int, **_: Any) -> None:
         """circus' hook behind each process that has ended."""
-        if self._stopping:
-            return
-        now = time.monotonic()
-        log.error("%s has ended (%s) and is started again", _shown(watcher.name), _reason(exit_code))
-        if len(self._deaths) == MAX_DEATHS and now - self._deaths[0] < DEATHS_S:
+        if not self._stopping:
+            log.error("%s has ended (%s)", _shown(watcher.name), _reason(exit_code))
+
+    def started(self, *, watcher: Watcher, **_: Any) -> bool:
+        """circus' hook behind each process that was started. One that dies again and again is no cure."""
+        now, times = time.monotonic(), self._starts.setdefault(watcher.name, deque(maxlen=MAX_STARTS))
+        if len(times) == MAX_STARTS and now - times[0] < STARTS_S:
             self.failure = (
-                f"a process ended {MAX_DEATHS + 1} times within {DEATHS_S:.0f} s: the service leaves"
+                f"{_shown(watcher.name)} was started {MAX_STARTS} times within {STARTS_S:.0f} s in vain"
             )
-            watcher.respawn = False
             self.loop.add_callback(self.stop)
-        self._deaths.append(now)
+        times.append(now)
+        return True
 
 
 def _shown(name: str) -> str:
@@ -131,7 +133,7 @@ def _create(watchers: list[Watcher], **arguments: Any) -> Supervisor:
     for watcher in watchers:
         watcher.respawn = True  # also in a container: one that dies costs what it did, not everything
         watcher.stop_children = False  # a process ends its own children, once it needs them no more
-        watcher.hooks["after_reap"] = supervisor.died
+        watcher.hooks |= {"after_reap": supervisor.ended, "after_spawn": supervisor.started}
         watcher.env = secrets.without(watcher.env, keep_keys=watcher.name == ENTRY)
         watcher.env |= {shutdown.PARENT: str(os.getpid()), shutdown.SOCKETS: sockets}
     secrets.wipe()

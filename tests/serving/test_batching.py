@@ -7,10 +7,9 @@ from typing import Any
 from bentoml._internal.marshal import dispatcher as dispatching
 from bentoml._internal.marshal.dispatcher import CorkDispatcher
 
-from medasr_service.serving import services
+import medasr_service.serving.services  # noqa: F401  # it tells BentoML
 from medasr_service.serving.batching import Prompt
-
-TRAINING = services.TRAINING_CALLS
+from medasr_service.serving.model_process import TRAINING_CALLS
 
 
 def test_bentoml_batches_by_this_and_not_by_its_own() -> None:
@@ -33,14 +32,14 @@ async def test_calls_that_come_while_a_batch_runs_are_one_batch() -> None:
 
     async def run(batch: Sequence[int]) -> list[Any]:
         sizes.append(len(batch))
-        if len(sizes) > TRAINING:
+        if len(sizes) > TRAINING_CALLS:
             running.set()
             await go_on.wait()
         return list(batch)
 
     dispatcher: Any = CorkDispatcher(10_000_000, 16, fallback=lambda: None, get_batch_size=lambda _: 1)
     call = dispatcher(run)
-    for number in range(TRAINING):
+    for number in range(TRAINING_CALLS):
         await call(number)
     first = asyncio.create_task(call(0))
     await running.wait()
@@ -48,5 +47,5 @@ async def test_calls_that_come_while_a_batch_runs_are_one_batch() -> None:
     await asyncio.sleep(0)
     go_on.set()
     assert await asyncio.gather(first, *others) == [0, 1, 2, 3, 4, 5]
-    assert sizes[TRAINING:] == [1, 5]
+    assert sizes[TRAINING_CALLS:] == [1, 5]
     dispatcher.shutdown()

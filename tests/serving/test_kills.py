@@ -1,0 +1,93 @@
+"""Processes of the service that are killed, or hang: who is left serves on, and nobody stays behind."""
+
+import signal
+import socket
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import httpx
+import psutil
+import pytest
+
+from tests.conftest import CLIPS, PATIENCE_S, SAMPLE, SAMPLE_TEXT, Service
+
+pytestmark = pytest.mark.e2e
+
+ROUTE = "/v1/audio/transcriptions"
+
+
+@pytest.fixture(scope="module")
+def mortal(start_service: Callable[..., Service]) -> Service:
+    service = start_service()
+    service.wait_until_ready()
+    return service
+
+
+def worker(service: Service, name: str) -> psutil.Process:
+    [found] = [each for each in psutil.Process(service.process.pid).children() if name in each.cmdline()]
+    return found
+
+
+def text(service: Service) -> str:
+    with SAMPLE.open("rb") as file:
+        fields = {"formatting": "raw", "response_format": "text"}
+        answer = httpx.post(service.url + ROUTE, files={"file": file}, data=fields, timeout=PATIENCE_S)
+    assert answer.status_code == 200, answer.text
+    return answer.text.strip()
+
+
+def until(fact: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not fact():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def health(service: Service) -> tuple[int, str]:
+    with suppress(httpx.TransportError):
+        answer = httpx.get(f"{service.url}/health", timeout=PATIENCE_S)
+        return answer.status_code, answer.json()["status"]
+    return 0, "away"
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_model_that_is_killed_or_hangs_costs_those_who_wait_nothing_but_time(
+    mortal: Service, number: signal.Signals
+) -> None:
+    model = worker(mortal, "medasr-model")
+    with ThreadPoolExecutor(4) as pool:
+        waiting = [pool.submit(text, mortal) for _ in range(4)]
+        until(lambda: model.cpu_percent(0.05) > 50)  # it works on them
+        model.send_signal(number)
+        until(lambda: health(mortal) == (503, "restarting"))
+        assert httpx.get(f"{mortal.url}/readyz", timeout=PATIENCE_S).status_code == 503
+        with CLIPS[0].path.open("rb") as file:
+            refused = httpx.post(mortal.url + ROUTE, files={"file": file}, timeout=PATIENCE_S)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "not_ready")
+        assert int(refused.headers["retry-after"]) >= 1
+        assert [each.result() for each in waiting] == [SAMPLE_TEXT] * 4
+    assert worker(mortal, "medasr-model").pid != model.pid
+    assert health(mortal) == (200, "healthy")
+    assert "Traceback" not in mortal.log.read_text()
+
+
+def test_an_entry_that_is_killed_is_started_again(mortal: Service) -> None:
+    entry = worker(mortal, "medasr")
+    entry.kill()
+    until(lambda: health(mortal) == (200, "healthy"))
+    assert text(mortal) == SAMPLE_TEXT
+    assert worker(mortal, "medasr").pid != entry.pid
+
+
+def test_nobody_outlives_the_supervisor_or_holds_its_port(mortal: Service) -> None:
+    """The last test of this file."""
+    children = psutil.Process(mortal.process.pid).children(recursive=True)
+    assert len(children) >= 2
+    mortal.process.kill()
+    mortal.process.wait()
+    assert not psutil.wait_procs(children, timeout=PATIENCE_S)[1]
+    with socket.socket() as port:
+        port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        port.bind(("127.0.0.1", mortal.port))
