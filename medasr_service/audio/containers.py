@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import BinaryIO, cast
 
 from medasr_service.audio import ffmpeg, limits, mp3, mp4, ogg, sndfile, wav
+from medasr_service.audio.guard import guarded
 from medasr_service.audio.limits import Block, Check
 from medasr_service.audio.sndfile import NOT_AUDIO
 from medasr_service.errors import EmptyAudio, InvalidAudio, TruncatedAudio, UnsupportedAudio
@@ -23,6 +24,7 @@ _FFMPEG_CONTAINERS: tuple[tuple[int, bytes, str], ...] = (  # offset, magic byte
 )
 
 
+@guarded
 def decode(file: BinaryIO, *, max_duration_s: float, max_channels: int) -> Iterator[tuple[Block, int]]:
     """Blocks with their sample rate, from the start of the file."""
     file.seek(0)

@@ -4,7 +4,6 @@ Left to guess, it would also open playlists, which name other files and hosts.
 """
 
 from collections.abc import Iterator
-from itertools import chain
 from typing import BinaryIO
 
 import numpy as np
@@ -12,6 +11,8 @@ import numpy as np
 from medasr_service.audio import limits
 from medasr_service.audio.limits import Block, Check
 from medasr_service.errors import InvalidAudio, UnsupportedAudio
+
+MAX_PLANES = 7  # beyond, PyAV reads planes that are not there, and the process ends
 
 
 def decode(file: BinaryIO, container: str, check: Check, *, announced: bool) -> Iterator[tuple[Block, int]]:
@@ -33,18 +34,28 @@ def decode(file: BinaryIO, container: str, check: Check, *, announced: bool) -> 
                 promised_s = source.duration / av.time_base
                 slack_s = max(1.0, 0.02 * promised_s)  # FFmpeg's own estimate, where it wrote into a pipe
             check(rate, track.codec_context.channels, promised_s)
-            planar = av.AudioResampler(format="fltp")
+            to_float, channels = av.AudioResampler(format="fltp"), 0
             decoded, held = 0, 0
             blocks: list[Block] = []  # a packet is a few milliseconds: what follows works on longer pieces
-            for out in chain.from_iterable(map(planar.resample, source.decode(track))):
-                block = out.to_ndarray().T.astype(np.float32, copy=False)
-                check(out.sample_rate, block.shape[1], 0.0)
-                if out.sample_rate != rate:
+            for frame in source.decode(track):
+                if frame.sample_rate != rate:
                     raise InvalidAudio("The sample rate changes in the middle of the recording.")
-                decoded += len(block)
-                held += block.size
-                blocks.append(block)
+                # each frame has its own: the header, and what came before, may say otherwise
+                if frame.layout.nb_channels != channels:
+                    if blocks:
+                        yield np.concatenate(blocks), rate
+                    channels = frame.layout.nb_channels
+                    check(rate, channels, decoded / rate)
+                    to_float = av.AudioResampler(format="fltp" if channels <= MAX_PLANES else "flt")
+                    blocks, held = [], 0
+                for out in to_float.resample(frame):
+                    values = out.to_ndarray().astype(np.float32, copy=False)
+                    block = values.T if channels <= MAX_PLANES else values.reshape(-1, channels)
+                    decoded += len(block)
+                    held += block.size
+                    blocks.append(block)
                 if held >= limits.BLOCK_VALUES:
+                    check(rate, channels, decoded / rate)
                     yield np.concatenate(blocks), rate
                     blocks, held = [], 0
             if blocks:

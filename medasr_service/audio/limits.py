@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from medasr_service.errors import AudioTooLong, InvalidAudio, TruncatedAudio
 
-MIN_RATE, MAX_RATE = 4_000, 768_000
+MIN_RATE, MAX_RATE = 4_000, 384_000
+COMMON_RATE = 48_000  # at which the longest recording may have all its channels
 BLOCK_VALUES = 1 << 17  # samples x channels decoded at a time: 0.5 MB
 
 Block: TypeAlias = NDArray[np.float32]
@@ -26,6 +27,12 @@ def limits(max_duration_s: float, max_channels: int) -> Check:
                 f"The recording has {rate:,} samples per second; {MIN_RATE:,} to {MAX_RATE:,} are taken."
             )
         check_duration(duration_s, max_duration_s)
+        if rate * channels * duration_s > COMMON_RATE * max_channels * max_duration_s:
+            limit_s = COMMON_RATE * max_channels * max_duration_s / rate / channels
+            raise AudioTooLong(
+                f"The recording has {rate:,} samples per second in {channels} channels; of such, the limit "
+                f"is {limit_s:,.1f} s."
+            )
 
     return check
 

@@ -38,6 +38,7 @@ def decode(file: BinaryIO, check: Check) -> Iterator[tuple[Block, int]]:
             if not len(block):
                 break
             decoded += len(block)
+            check(sound.samplerate, sound.channels, decoded / sound.samplerate)
             yield block, sound.samplerate
         if decoded < promised:
             raise limits.truncated(decoded, sound.samplerate)
