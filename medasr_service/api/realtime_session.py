@@ -16,6 +16,7 @@ from medasr_service.live.session import TurnDetection
 Json = dict[str, Any]
 EAGERNESS_S = {"low": 2.0, "medium": 1.0, "auto": 1.0, "high": 0.5}  # the pause that ends a turn
 KINDS = {"format": "audio/pcm", "turn_detection": "server_vad"}  # what has a type, and that of none
+WITHOUT_VAD = ("gpt-realtime-whisper", "gpt-live-transcribe")  # at OpenAI; aliases here
 SHOWN_CHARACTERS = 100  # of a name that a client made up
 
 
@@ -123,6 +124,10 @@ class Session(_Model):
             raise InvalidRequest("session is nested too deeply.", param="session") from None
         except ValidationError as error:
             raise refusal(error, root=("session",)) from None
+        model, before = (each.audio.input.transcription.model or "" for each in (session, self))
+        taken_up = model != before and model.startswith(WITHOUT_VAD)
+        if taken_up and "turn_detection" not in change["audio"]["input"]:  # who takes it up, commits
+            return self.updated(_merged(change, MANUAL, {}), default)
         for param, language in session.audio.input.transcription.asked():
             if language and not is_english(language):
                 raise InvalidRequest(
@@ -133,6 +138,7 @@ class Session(_Model):
 
 
 TRANSCRIPTION = "session.audio.input.transcription"
+MANUAL: Json = {"audio": {"input": {"turn_detection": None}}}
 NOT_DONE = {
     "session.audio.input.noise_reduction": "Noise reduction is not done here",
     f"{TRANSCRIPTION}.delay": "The delay of live text is a setting of the service",
