@@ -43,7 +43,7 @@ from tests.api.test_realtime import (
     types,
     update,
 )
-from tests.conftest import CLIPS, PATIENCE_S
+from tests.conftest import CLIPS, PATIENCE_S, needs_flashlight
 
 __all__ = ["make_app", "talk"]
 LOGPROBS = ["item.input_audio_transcription.logprobs"]

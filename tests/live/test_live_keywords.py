@@ -33,9 +33,11 @@ class Doubtful(Model):
 
 
 def doubtful(emission: Emission) -> Emission:
-    rows = emission.argmax(axis=1) == ARE
-    emission[rows, ARE], emission[rows, CLEAR] = np.log(0.55), np.log(0.4)
-    return emission
+    best = emission.argmax(axis=1)
+    sure = np.full_like(emission, -20.0)
+    sure[np.arange(len(best)), best] = np.log(0.99)
+    sure[best == ARE, ARE], sure[best == ARE, CLEAR] = np.log(0.55), np.log(0.4)
+    return sure
 
 
 def transcriber(*keywords: str) -> Transcriber:
@@ -86,4 +88,4 @@ async def test_words_are_given_out_once_and_in_order_where_terms_are_looked_for(
     words = [word for event in events if isinstance(event, Delta) for word in event.words]
     assert len(words) == 4 * 12
     assert all(a.end <= b.start + GEOMETRY.frame_s for a, b in pairwise(words))
-    assert set(word.text for word in words) <= {piece.strip("▁") for piece in PIECES}
+    assert {word.text for word in words} <= {piece.strip("▁") for piece in PIECES}
