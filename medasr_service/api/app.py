@@ -5,11 +5,14 @@ from fastapi.responses import JSONResponse, Response
 from fastapi.security import HTTPBearer
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
-from starlette.routing import Match
+from starlette.routing import Match, WebSocketRoute
+from starlette.websockets import WebSocket
 
-from medasr_service.api import realtime, transcriptions
+from medasr_service.api import realtime, request_ids, transcriptions
+from medasr_service.api.as_served import AsServed
 from medasr_service.api.page import add_panel
-from medasr_service.api.refusals import error_response
+from medasr_service.api.refusals import error_response, refuse
+from medasr_service.api.request_ids import RequestIds
 from medasr_service.api.served import Served, served_or_503
 from medasr_service.errors import InvalidRequest, MedASRError
 from medasr_service.settings import Settings
@@ -37,8 +40,11 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_api_route("/health", _health, tags=["service"])
     add_panel(app)
     app.add_route("/{path:path}", _unknown_route, methods=_METHODS, include_in_schema=False)
+    app.router.routes.append(WebSocketRoute("/{path:path}", _unknown_socket))
     for kind in (MedASRError, HTTPException, Exception):
         app.add_exception_handler(kind, _on_error)
+    app.add_middleware(AsServed)
+    app.add_middleware(RequestIds)  # the last is the outermost
     return app
 
 
@@ -82,6 +88,12 @@ async def _unknown_route(request: Request) -> Response:
     raise HTTPException(404)
 
 
+async def _unknown_socket(websocket: WebSocket) -> None:
+    """404 before it opens, in OpenAI's shape, where the server can answer at all."""
+    error = InvalidRequest("There is no such route.", code="unknown_route", status=404)
+    await refuse(error, websocket.scope, websocket.receive, websocket.send)
+
+
 async def _on_error(request: Request, error: Exception) -> JSONResponse:
     """Every error to OpenAI's shape; what was not raised on purpose says nothing of its cause."""
     if isinstance(error, MedASRError):
@@ -90,7 +102,9 @@ async def _on_error(request: Request, error: Exception) -> JSONResponse:
         message, code = _HTTP_ERRORS.get(error.status_code, (str(error.detail), None))
         failure = InvalidRequest(message, code=code, status=error.status_code)
         return error_response(failure, error.headers)
-    return error_response(MedASRError("The service failed; its log says why."))
+    return error_response(
+        MedASRError("The service failed; its log says why."), request_ids.headers_of(request.scope)
+    )
 
 
 _HTTP_ERRORS: dict[int, tuple[str, str | None]] = {

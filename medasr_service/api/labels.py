@@ -1,14 +1,19 @@
 """What metrics and the access log call a route.
 
 BentoML calls it by the path that a client sent: there is no end to those, and anything may stand in one. Its
-own middleware is the outermost; ours goes round it when the server starts, and gives the path back inside.
+own middleware is the outermost; ours goes round it when the server starts, and gives the path back inside. So
+does what names requests: BentoML's access log and its time limit are inside it, too.
 """
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from medasr_service.api import request_ids
+from medasr_service.api.as_served import AsServed, canonical
 from medasr_service.api.keys import METRICS, PAGE, PROBES
+from medasr_service.api.request_ids import RequestIds
 
-API = frozenset({"/v1/audio/transcriptions", "/v1/realtime", "/v1/models", "/transcribe"})
+AUDIO = frozenset({"/v1/audio/transcriptions", "/v1/audio/translations", "/transcribe"})
+API = AUDIO | frozenset({"/v1/realtime", "/v1/models"})
 DOCS = frozenset({"/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json", "/schema.json"})
 ROUTES = API | DOCS | METRICS | PAGE | PROBES
 FOLDERS = ("/v1/models/", "/panel/", "/static-offline-docs/")
@@ -27,12 +32,13 @@ class RouteLabels:
     """ASGI middleware; the outermost of those that are added to the service."""
 
     def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+        self._app = AsServed(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             server = scope["app"]
-            server.middleware_stack = _labelled(server.middleware_stack)
+            server.middleware_stack = RequestIds(_labelled(server.middleware_stack))
+            request_ids.put_in_log()
         elif _SENT in scope:
             scope = {**scope, "path": scope[_SENT]}
         await self._app(scope, receive, send)
@@ -41,7 +47,7 @@ class RouteLabels:
 def _labelled(app: ASGIApp) -> ASGIApp:
     async def outermost(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
-            scope = {**scope, _SENT: scope["path"], "path": label(scope["path"])}
+            scope = {**scope, _SENT: scope["path"], "path": label(canonical(scope["path"]))}
         await app(scope, receive, send)
 
     return outermost

@@ -6,7 +6,7 @@ from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from medasr_service.errors import MedASRError
+from medasr_service.errors import MedASRError, UploadTooLarge
 
 HANG_UP = {"Connection": "close"}  # beside an answer that comes before the body was read
 POLICY_VIOLATION = 1008  # the WebSocket's code
@@ -21,7 +21,9 @@ def error_body(error: MedASRError) -> dict[str, dict[str, str | None]]:
 def error_response(error: MedASRError, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """The answer; it is an ASGI application too."""
     retry = {} if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
-    return JSONResponse(error_body(error), status_code=error.status, headers={**(headers or {}), **retry})
+    hang_up = HANG_UP if isinstance(error, UploadTooLarge) else {}  # the rest of it is not read
+    headers = {**(headers or {}), **retry, **hang_up}
+    return JSONResponse(error_body(error), status_code=error.status, headers=headers)
 
 
 async def refuse(

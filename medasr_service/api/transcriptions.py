@@ -16,7 +16,7 @@ from medasr_service.api.event_stream import EventStream
 from medasr_service.api.pace import pace_of
 from medasr_service.api.parameters import Parameters
 from medasr_service.api.served import Served, served_or_503
-from medasr_service.errors import EmptyAudio, InvalidRequest
+from medasr_service.errors import EmptyAudio, InvalidAudio, InvalidRequest
 from medasr_service.settings import Settings
 from medasr_service.text import formats
 from medasr_service.text.transcript import Transcript
@@ -102,6 +102,17 @@ async def transcribe(request: Request) -> Response:
     return _answer(transcript, upload)
 
 
+@router.post(
+    "/v1/audio/translations",
+    response_model=None,
+    responses=_RESPONSES,
+    openapi_extra={"requestBody": _REQUEST_BODY},
+)
+async def translate(request: Request) -> Response:
+    """Translate a recording into English: what is heard here is English, and this is its transcription."""
+    return await transcribe(request)
+
+
 async def transcribe_upload(request: Request, state: State, *, file_field: str) -> Transcript:
     """Reads the form, checks it, runs the recording. Raises MedASRError and its children."""
     async with _upload(request, state, file_field) as upload:
@@ -132,6 +143,9 @@ async def _upload(request: Request, state: State, file_field: str) -> AsyncItera
                 raise served.refusal(fields.model, status=400)
             recording = _recording(form, file_field)
             yield _Upload(served, settings, recording, fields, fields.options(settings))
+        except InvalidAudio as error:
+            error.param = file_field
+            raise
         finally:
             await form.close()
 

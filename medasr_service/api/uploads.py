@@ -16,7 +16,8 @@ from medasr_service.decoding.keywords import MAX_TERMS
 from medasr_service.errors import InvalidRequest, UploadStalled, UploadTooLarge
 from medasr_service.settings import Settings
 
-FORM_OVERHEAD = MIB  # fields and part headers besides the audio
+FIELDS_BYTES = MIB  # of all fields besides the audio
+FORM_OVERHEAD = 2 * FIELDS_BYTES  # with the headers of their parts
 CHARSETS = (b"utf-8", b"us-ascii", b"iso-8859-1", b"latin-1")  # others take long, or are no text
 MAX_FIELDS = 64 + 2 * MAX_TERMS  # too many keywords get an answer that says so
 
@@ -31,9 +32,7 @@ class BodyLimit:
         self._limit = max_upload_mb * MIB + FORM_OVERHEAD
         self._patience = patience
         self._clock = clock
-        self._too_large = UploadTooLarge(
-            f"The upload is larger than {max_upload_mb:,} MiB, the limit of this service."
-        )
+        self._too_large = _too_large(max_upload_mb)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -72,6 +71,10 @@ class BodyLimit:
             await error_response(failure, HANG_UP)(scope, receive, send)
 
 
+def _too_large(max_upload_mb: int) -> UploadTooLarge:
+    return UploadTooLarge(f"The recording is larger than {max_upload_mb:,} MiB, the limit of this service.")
+
+
 class _AudioFormParser(MultiPartParser):
     """Starlette's parser, with a spool of our size and place; the recording needs no file name."""
 
@@ -79,14 +82,18 @@ class _AudioFormParser(MultiPartParser):
         super().__init__(request.headers, request.stream(), max_files=1, max_fields=MAX_FIELDS)
         self._settings = settings
         self._file_field = file_field.encode()
-        self._field_bytes = 0
+        self._field_bytes = self._file_bytes = 0
 
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
-        """All fields together are bounded: unlike the recording, they stay in memory."""
+        """The recording is bounded to the byte; so are all fields together, which stay in memory."""
         if self._current_part.file is None:
             self._field_bytes += end - start
-            if self._field_bytes > FORM_OVERHEAD:
-                raise MultiPartException(f"Its fields have more than {FORM_OVERHEAD:,} bytes.")
+            if self._field_bytes > FIELDS_BYTES:
+                raise MultiPartException(f"Its fields have more than {FIELDS_BYTES:,} bytes.")
+        else:
+            self._file_bytes += end - start
+            if self._file_bytes > self._settings.max_upload_mb * MIB:
+                raise _too_large(self._settings.max_upload_mb)
         super().on_part_data(data, start, end)
 
     def on_headers_finished(self) -> None:
@@ -117,7 +124,8 @@ class _AudioFormParser(MultiPartParser):
 async def read_form(request: Request, settings: Settings, *, file_field: str) -> FormData:
     """The fields of a multipart request; the caller closes the form.
 
-    Raises InvalidRequest where the body is not a well-formed multipart form, NoRoom where it cannot be kept.
+    Raises InvalidRequest where the body is not a well-formed multipart form, UploadTooLarge where the
+    recording is over the limit, NoRoom where it cannot be kept.
     """
     content_type, options = parse_options_header(request.headers.get("content-type"))
     if content_type != b"multipart/form-data":

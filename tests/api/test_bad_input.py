@@ -570,7 +570,8 @@ def test_a_bad_parameter_is_named_before_the_recording_is_read(client: TestClien
     [
         ("GET", ROUTE, 405),
         ("PUT", ROUTE, 405),
-        ("POST", "/v1/audio/translations", 404),
+        ("GET", "/v1/audio/translations", 405),
+        ("POST", "/v1/audio/speech", 404),
         ("GET", "/../etc", 404),
     ],
 )
@@ -675,6 +676,24 @@ def test_an_upload_within_the_limit_passes(limited: ASGIApp) -> None:
     assert send(client, encode(np.zeros(500_000))).status_code == 200  # 0.95 MiB
     message_of(send(client, encode(np.zeros(1_100_000))), 413, None, "upload_too_large")  # 2.1 MiB
     assert_works(client)
+
+
+@pytest.mark.parametrize(("over", "status"), [(0, 200), (1, 413)])
+async def test_the_limit_is_that_of_the_recording_to_the_byte(
+    limited: ASGIApp, over: int, status: int
+) -> None:
+    """However much the rest of the form has."""
+    wav = encode(np.zeros((MIB - 44) // 2 - 6))  # and a chunk of silence's size, to be just as large
+    recording = wav + bytes(MIB + over - len(wav))
+    recording = with_header(recording, 40, "<I", MIB + over - 44)
+    recording = with_header(recording, 4, "<I", MIB + over - 8)
+    fields = [part('Content-Disposition: form-data; name="prompt"', b"x" * 1000)] * 900
+    body = form(*fields, part(FILE_HEADERS["no file name"], recording))
+    answer = await Exchange(limited, [body], {**MULTIPART, "Content-Length": str(len(body))}).run()
+    assert answer.status_code == status, answer.text
+    if status == 413:
+        message_of(answer, 413, None, "upload_too_large")
+        assert answer.headers["connection"] == "close"
 
 
 @pytest.mark.parametrize("announced", ["-1", "abc", "", "1e9"])
