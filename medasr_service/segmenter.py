@@ -55,6 +55,7 @@ class Segmenter:
         self._levels: Levels | None = None  # from a little before the tail
         self._before: Word | None = None  # the last word of the segment before, with the times of its peaks
         self._cursor = dictation.Cursor()
+        self._last: dictation.Item | None = None  # of the segment before
         self._segments = 0
 
     def push(self, emission: Emission, levels: Levels, *, final: bool = False) -> list[Segment]:
@@ -62,7 +63,7 @@ class Segmenter:
         self._tail = emission if self._tail is None else np.concatenate((self._tail, emission))
         self._levels = levels if self._levels is None else self._levels.then(levels)
         tokens, known_until = self._tokens(emission, final=final)
-        items = dictation.parse(ctc.words(tokens, self._geometry))
+        items = dictation.parse(ctc.words(tokens, self._geometry), self._last)
         known_until_s = self._geometry.seconds(known_until)
         pauses_s = [self._pause_s(a.words[-1], b.words[0]) for a, b in pairwise(items)]
         complete = segments.cut(items, pauses_s, known_until_s=known_until_s, final=final)
@@ -71,7 +72,7 @@ class Segmenter:
         if complete:
             self._drop(complete[-1][-1].words[-1].tokens[-1].end_frame)
         elif not items:
-            self._drop(known_until)
+            self._drop(self._white_space(tokens, known_until))
         return ready
 
     def _tokens(self, emission: Emission, *, final: bool) -> tuple[list[Token], int]:
@@ -90,6 +91,11 @@ class Segmenter:
             return 0.0
         return boundaries.silence_s(left, right, self._levels)
 
+    def _white_space(self, tokens: Sequence[Token], known_until: int) -> int:
+        """Where a bare "▁" begins, which is of the next word; not kept for ever where none comes."""
+        longest = round(segments.MAX_SEGMENT_S / self._geometry.frame_s)
+        return max(tokens[0].start_frame, known_until - longest) if tokens else known_until
+
     def _drop(self, until_frame: int) -> None:
         assert self._tail is not None
         self._found = [token for token in self._found if token.start_frame >= until_frame]
@@ -102,7 +108,8 @@ class Segmenter:
         assert self._tail is not None
         assert self._levels is not None
         words, self._cursor = dictation.attribute(items, self._cursor)
-        raw = [" " * (self._segments > 0 or i > 0) + word.text for i, word in enumerate(words)]
+        self._last = items[-1]
+        raw = [word.space * (self._segments > 0 or i > 0) + word.text for i, word in enumerate(words)]
         if self._raw:
             words = tuple(replace(word, written=text) for word, text in zip(words, raw, strict=True))
         before, self._before = self._before, words[-1]
@@ -126,6 +133,7 @@ class Segmenter:
             words=words,
             avg_logprob=float(np.mean([token.logprob for token in tokens])),
             no_speech_prob=float(np.exp(self._tail[rows, self._vocabulary.blank].min())),
+            unclear=dictation.unclear(items, words),
         )
         self._segments += 1
         return segment

@@ -21,6 +21,7 @@ from medasr_service.model.checkpoint import Checkpoint
 from medasr_service.model.geometry import Emission, FrameGeometry, Waveform
 from medasr_service.segmenter import Segmenter
 from medasr_service.settings import Settings
+from medasr_service.text import notices
 from medasr_service.text.boundaries import Levels
 from medasr_service.text.transcript import Segment, Transcript
 from medasr_service.windows import chunking, pauses
@@ -146,6 +147,7 @@ class Transcriber:
             segments=tuple(found),
             duration=info.duration,
             gain=self.gain(info),
+            warnings=notices.of_segments(found),
         )
 
     async def stream(

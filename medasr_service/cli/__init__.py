@@ -10,13 +10,13 @@ import sys
 from collections.abc import Sequence
 
 from medasr_service import settings
-from medasr_service.cli import evaluate, export, listen, transcribe, verify
+from medasr_service.cli import evaluate, export, format, listen, transcribe, verify
 from medasr_service.cli.status import EXIT_OK, EXIT_SOME_FAILED, EXIT_USAGE
 from medasr_service.errors import MedASRError
 
 __all__ = ["EXIT_OK", "EXIT_SOME_FAILED", "EXIT_USAGE", "main"]
 
-COMMANDS = (transcribe, evaluate, export, verify, listen)
+COMMANDS = (transcribe, format, evaluate, export, verify, listen)
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -65,20 +65,37 @@ def collapse(
 
 
 def words(tokens: Iterable[Token], geometry: FrameGeometry) -> list[Word]:
-    """Tokens joined to words: a new one wherever a piece starts with ``▁``."""
+    """Tokens joined to words: a new one wherever a piece starts with ``▁``.
+
+    A bare ``▁`` is white space of its own, as transformers writes it: ``space`` of the next word keeps it.
+    """
     groups: list[list[Token]] = []
+    spaces: list[str] = []
+    bare = ""
     for token in tokens:
-        if token.piece.startswith(WORD_START) or not groups:
+        begins = token.piece.startswith(WORD_START)
+        if begins or not groups:
+            if groups and not _text(groups[-1]):
+                groups.pop()
+                bare = spaces.pop()
             groups.append([])
+            spaces.append(bare + " " * begins)
+            bare = ""
         groups[-1].append(token)
-    return [word for group in groups if (word := _word(group, geometry)).text]
+    found = zip(groups, spaces, strict=True)
+    return [_word(group, space or " ", geometry) for group, space in found if _text(group)]
 
 
-def _word(tokens: Sequence[Token], geometry: FrameGeometry) -> Word:
+def _text(tokens: Sequence[Token]) -> str:
+    return "".join(token.piece for token in tokens).replace(WORD_START, "")
+
+
+def _word(tokens: Sequence[Token], space: str, geometry: FrameGeometry) -> Word:
     return Word(
-        text="".join(token.piece for token in tokens).replace(WORD_START, ""),
+        text=_text(tokens),
         start=geometry.seconds(tokens[0].start_frame),
         end=geometry.seconds(tokens[-1].end_frame),
         probability=math.exp(min(token.logprob for token in tokens)),
         tokens=tuple(tokens),
+        space=space,
     )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from medasr_service.text import dictation
-from medasr_service.text.dictation import Cursor
+from medasr_service.text.dictation import Cursor, Item
 from medasr_service.text.transcript import Word
 
 
@@ -15,8 +15,9 @@ class Writer:
         self.raw = raw
         self._held: list[Word] = []  # may be the start of a marker
         self._cursor = Cursor()
+        self._last: Item | None = None  # that was written
         self._started = False
-        self._mark = (self._cursor, self._started)
+        self.mark()
 
     def in_marker(self, coming: Sequence[Word] = ()) -> bool:
         """Whether a brace or a bracket would be open behind the words to come."""
@@ -28,21 +29,23 @@ class Writer:
         self._held += words
         count = len(self._held) if final else dictation.settled(self._held)
         ready, self._held = self._held[:count], self._held[count:]
-        written, self._cursor = dictation.attribute(dictation.parse(ready), self._cursor)
+        items = dictation.parse(ready, self._last)
+        self._last = items[-1] if items else self._last
+        written, self._cursor = dictation.attribute(items, self._cursor)
         if not self.raw:
             self._started = self._started or bool(written)
             return list(written)
         out = []
         for word in written:
-            out.append(replace(word, written=(" " if self._started else "") + word.text))
+            out.append(replace(word, written=(word.space if self._started else "") + word.text))
             self._started = True
         return out
 
     def mark(self) -> None:
         """A turn begins here."""
-        self._mark = (self._cursor, self._started)
+        self._mark = (self._cursor, self._last, self._started)
 
     def forget(self) -> None:
         """As if nothing had been written since the mark."""
         self._held = []
-        self._cursor, self._started = self._mark
+        self._cursor, self._last, self._started = self._mark

@@ -1,6 +1,7 @@
 """A transcript with its doubtful words marked, for a terminal and as a page.
 
-A word is doubtful when its probability is below a threshold. What it wrote is marked; where it wrote nothing
+A word is doubtful when its probability is below a threshold, or when it is a doubt or a placeholder of the
+model's own, whatever its probability: that must be filled in. What it wrote is marked; where it wrote nothing
 that can be seen, as ``{new paragraph}`` does, the mark shows what the model said. Without the marks, and what
 they show of that kind, the text is the transcript's.
 """
@@ -12,7 +13,8 @@ from dataclasses import dataclass
 from medasr_service.text import pages
 from medasr_service.text.transcript import Transcript, Word
 
-UNDERLINED, PLAIN = "\033[4;33m", "\033[0m"  # in yellow
+UNDERLINED, MISSING, PLAIN = "\033[4;33m", "\033[1;41;97m", "\033[0m"  # in yellow; white on red
+_SIGNS = {False: ("[?", "?]"), True: ("[!", "!]")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,7 @@ class Part:
     end: float
     probability: float
     doubtful: bool
+    missing: bool  # a doubt or a placeholder
 
 
 def parts(words: Sequence[Word], low: float) -> Iterator[Part]:
@@ -42,17 +45,20 @@ def parts(words: Sequence[Word], low: float) -> Iterator[Part]:
         group = words[at : at + size]
         space = share[: len(share) - len(share.lstrip())]
         probability = min(word.probability for word in group)
-        doubtful = probability < low
+        missing = any(word.unclear for word in group)
+        doubtful = missing or probability < low
         said = " ".join(word.text for word in group) if doubtful and not share.strip() else ""
-        yield Part(space, share[len(space) :], said, group[0].start, group[-1].end, probability, doubtful)
+        text = share[len(space) :]
+        yield Part(space, text, said, group[0].start, group[-1].end, probability, doubtful, missing)
         at += size
 
 
 def to_terminal(transcript: Transcript, *, low: float, colour: bool) -> str:
-    """Doubtful words underlined in yellow, or, without colour, as ``[?word?]``."""
-    before, after = (UNDERLINED, PLAIN) if colour else ("[?", "?]")
+    """Doubtful words underlined in yellow, or, without colour, as ``[?word?]``; what must be filled in on red,
+    or as ``[!word!]``."""
     out = []
     for part in parts(transcript.words, low):
+        before, after = (MISSING if part.missing else UNDERLINED, PLAIN) if colour else _SIGNS[part.missing]
         if part.said:
             out.append(f" {before}{part.said}{after}{part.space}")
         elif part.doubtful:
@@ -70,6 +76,7 @@ mark {
   color: var(--doubt-ink); background: var(--doubt); border-radius: 3px; padding: 0 .15em;
   text-decoration: underline dashed 1px; text-underline-offset: .2em;
 }
+mark.missing { color: var(--bad-ink); background: var(--bad); font-weight: 600; }
 .said { font-size: .85em; font-style: italic; }
 @media print { mark { border: 1px dashed #000; } }
 """
@@ -78,14 +85,17 @@ mark {
 def to_html(transcript: Transcript, *, low: float, name: str, notice: str = "") -> str:
     """A page of its own; each word tells its times when pointed at. ``notice`` is about the model."""
     found = list(parts(transcript.words, low))
-    doubtful = sum(part.doubtful for part in found)
+    missing = sum(part.missing for part in found)
+    doubtful = sum(part.doubtful and not part.missing for part in found)
+    fill = f" The model left {missing:,} to be filled in, in another colour." if missing else ""
     about = (
         f"{_clock(transcript.duration)} of audio, {len(found):,} words, {doubtful:,} of them doubtful:"
         f" marked, with a probability below {low:g}. Point at a word for its times. Also a word without"
-        " a mark may be wrong: read all of it before you sign."
+        " a mark may be wrong: read all of it before you sign." + fill
     )
     body = [f"<h1>{html.escape(name)}</h1>"]
-    body += [f"<p><strong>{html.escape(notice)}</strong></p>"] if notice else []
+    notices = [notice, *(each.message for each in transcript.warnings)]
+    body += [f"<p><strong>{html.escape(each)}</strong></p>" for each in notices if each]
     body += [
         f'<p class="dim">{html.escape(about)}</p>',
         f'<div class="text">{"".join(map(_span, found))}</div>',
@@ -95,12 +105,15 @@ def to_html(transcript: Transcript, *, low: float, name: str, notice: str = "") 
 
 def _span(part: Part) -> str:
     title = f"{_clock(part.start)} to {_clock(part.end)}, probability {part.probability:.2f}"
+    if part.missing:
+        title += ", to be filled in"
     if part.said:
         return f' <mark class="said" title="{title}">{html.escape(part.said)}</mark>{part.space}'
     if not part.text:
         return part.space
     tag = "mark" if part.doubtful else "span"
-    return f'{part.space}<{tag} title="{title}">{html.escape(part.text)}</{tag}>'
+    shown = ' class="missing"' if part.missing else ""
+    return f'{part.space}<{tag}{shown} title="{title}">{html.escape(part.text)}</{tag}>'
 
 
 def _clock(seconds: float) -> str:

@@ -1,170 +1,28 @@
 """Spoken punctuation and headings, as MedASR writes them, to a readable report.
 
-``{period}`` becomes ".", ``[FINDINGS] {colon}`` becomes "FINDINGS:" on its own line. The set of markers is
-open and undocumented, so the rules are a table and whatever is not in it stays verbatim. Braces that came
-out damaged (``{next} line}``, ``{new paragraph``, ``fast{comma}but``, ``{{period}}``) are repaired only
-where the words between them are a command of the table. Letters are never changed, with one exception: a
+``{period}`` becomes ".", ``[FINDINGS] {colon}`` becomes "FINDINGS:" on its own line; ``[unintelligible]`` and
+``[PatientName]`` stay in the text, to be filled in; ``{end}`` writes nothing. The set of markers is open and
+undocumented, so the rules are a table (markers.py) and whatever is not in it stays verbatim, but for marks
+that are damaged and known beyond doubt (damage.py). Letters of words are never changed, with one exception: a
 word that is all lower-case letters gets a capital at the start of a sentence.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from itertools import pairwise
-from typing import Literal
 
-from medasr_service.text.transcript import Word
+from medasr_service.text import markers
+from medasr_service.text.damage import MARKS
+from medasr_service.text.items import MAX_MARKER_GAP_S, MAX_MARKER_PARTS, Item, parse, settled
+from medasr_service.text.markers import COMMANDS, UNCLEAR, Command
+from medasr_service.text.transcript import Unclear, Word
 
-MAX_MARKER_PARTS = 5  # the longest known damage, "{next} para}graph}", has three
-MAX_MARKER_GAP_S = 2.0  # words further apart are not one marker
+__all__ = [
+    "COMMANDS", "MAX_MARKER_GAP_S", "MAX_MARKER_PARTS", "Cursor", "Item", "attribute", "parse", "render",
+    "settled", "unclear",
+]  # fmt: skip
 
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """How a spoken command is written, and whether it touches its left and right neighbours."""
-
-    text: str
-    left: bool = True
-    right: bool = False
-    sentence_end: bool = False
-
-
-_FULL_STOP = Command(".", sentence_end=True)
-_PARAGRAPH = Command("\n\n", right=True, sentence_end=True)
-_LINE = Command("\n", right=True, sentence_end=True)
-
-COMMANDS: dict[str, Command] = {
-    "period": _FULL_STOP,
-    "full stop": _FULL_STOP,
-    "comma": Command(","),
-    "colon": Command(":"),
-    "semicolon": Command(";"),
-    "question mark": Command("?", sentence_end=True),
-    "exclamation mark": Command("!", sentence_end=True),
-    "exclamation point": Command("!", sentence_end=True),
-    "new paragraph": _PARAGRAPH,
-    "next paragraph": _PARAGRAPH,
-    "new line": _LINE,
-    "newline": _LINE,
-    "next line": _LINE,
-    "open quote": Command('"', left=False, right=True),
-    "close quote": Command('"'),
-    "open paren": Command("(", left=False, right=True),
-    "close paren": Command(")"),
-    "hyphen": Command("-", right=True),
-    "dash": Command("-", left=False),
-    "slash": Command("/", right=True),
-    "tab": Command("\t", right=True),
-}
-
-_SPLIT = [name.replace(" ", "") for name in COMMANDS if " " in name]  # commands of two words
-_HEADING = re.compile(r"\[([A-Z][A-Z0-9 /&-]*)\]")
-_GLUE = re.compile(r"(?<=[^{])(?=\{)|(?<=\})(?=[^}])|(?<=[^\[])(?=\[)|(?<=\])(?=[^\]])")
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """A word, a command or a heading; ``words`` are what it was made of (a glued word belongs to several)."""
-
-    kind: Literal["text", "command", "heading"]
-    text: str
-    words: tuple[Word, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    text: str
-    word: Word
-    glued: bool  # no space before it in what the model wrote
-
-
-def parse(words: Sequence[Word]) -> list[Item]:
-    """Words to items, left to right, the longest marker first; never looks further than MAX_MARKER_PARTS."""
-    parts = _parts(words)
-    items: list[Item] = []
-    at = 0
-    while at < len(parts):
-        marker, used = _next(parts[at : at + MAX_MARKER_PARTS])
-        if marker:
-            items.append(marker)
-        else:  # an unknown marker stays whole, whatever its words
-            for i in range(at, at + used):
-                items.append(_verbatim(parts, i, items))
-        at += used
-    return items
-
-
-def _parts(words: Sequence[Word]) -> list[_Part]:
-    return [_Part(text, word, glued=i > 0) for word in words for i, text in enumerate(_GLUE.split(word.text))]
-
-
-def _next(parts: Sequence[_Part]) -> tuple[Item | None, int]:
-    """The marker that starts at the first part, if any does, and how many parts belong together."""
-    closing = _closing(parts)
-    if marker := _marker(parts, at_least=closing):
-        return marker
-    return None, closing
-
-
-def _closing(parts: Sequence[_Part]) -> int:
-    """How many parts the brace that the first one opens spans; 1 where it opens none, or none closes it."""
-    if parts[0].text.startswith("{"):
-        for used, part in enumerate(parts, 1):
-            if "}" in part.text:
-                return used
-            if used > 1 and "{" in part.text:
-                break
-    return 1
-
-
-def _marker(parts: Sequence[_Part], *, at_least: int) -> tuple[Item, int] | None:
-    """The longest marker that starts at the first part, with the number of parts that it takes."""
-    gaps = pairwise(parts)
-    near = next(
-        (i for i, (a, b) in enumerate(gaps, 1) if b.word.start - a.word.end > MAX_MARKER_GAP_S), len(parts)
-    )
-    for used in range(near, at_least - 1, -1):
-        span = parts[:used]
-        text = "".join(("" if part.glued or i == 0 else " ") + part.text for i, part in enumerate(span))
-        source = tuple(dict.fromkeys(part.word for part in span))
-        if heading := _HEADING.fullmatch(text):
-            return Item("heading", heading[1], source), used
-        name = text.translate({ord("{"): "", ord("}"): ""}).lower()
-        if (text.startswith("{") or text.endswith("}")) and name in COMMANDS:
-            return Item("command", name, source), used
-    return None
-
-
-def _verbatim(parts: Sequence[_Part], at: int, items: list[Item]) -> Item:
-    """The part at ``at`` as text; glued again to the text before it where no marker came between."""
-    part = parts[at]
-    if part.glued and items and items[-1].kind == "text" and items[-1].words[-1] is part.word:
-        before = items.pop()
-        return Item("text", before.text + part.text, before.words)
-    return Item("text", part.text, (part.word,))
-
-
-def settled(words: Sequence[Word]) -> int:
-    """How many of the words no later word can change: what waits may be the start of a marker."""
-    parts = _parts(words)
-    recent = range(max(0, len(parts) - MAX_MARKER_PARTS + 1), len(parts))
-    growing = next((at for at in recent if _may_grow(parts[at:])), len(parts))
-    cut = at = 0
-    while at < len(parts) and at <= growing:  # never inside a marker, nor inside a word
-        cut = cut if parts[at].glued else at
-        at += _next(parts[at : at + MAX_MARKER_PARTS])[1]
-    if growing == len(parts):
-        return len(words)
-    return sum(not part.glued for part in parts[:cut])
-
-
-def _may_grow(parts: Sequence[_Part]) -> bool:
-    """Whether words behind the last part could make a longer marker of all of them."""
-    name = "".join(part.text for part in parts).translate({ord("{"): "", ord("}"): ""}).lower()
-    opens = next((pair for pair in ("{}", "[]") if parts[0].text.startswith(pair[0])), "")
-    return any(command.startswith(name) and command != name for command in _SPLIT) or (
-        opens != "" and not any(opens[1] in part.text for part in parts)
-    )
+_NUMBER = re.compile(r"(\d{1,2})[.)]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +33,11 @@ class Cursor:
     pending: str = ""  # white space, or nothing, that the next item takes with it
     capital: bool = True
     after_heading: bool = False
+    inline: bool = False  # behind text, a doubt or a placeholder
+    mark: str = ""  # with which the text ends
+    guessed: bool = False  # and which nobody dictated
+    number: int = 0  # of the last item of a numbered list
+    open: str = ""  # quotation marks and parentheses that are to be closed
 
 
 def render(items: Iterable[Item], cursor: Cursor = Cursor()) -> tuple[str, Cursor]:
@@ -190,34 +53,114 @@ def render(items: Iterable[Item], cursor: Cursor = Cursor()) -> tuple[str, Curso
 
 
 def attribute(items: Iterable[Item], cursor: Cursor = Cursor()) -> tuple[tuple[Word, ...], Cursor]:
-    """``render``, word by word: the words of the items, each with what it wrote."""
+    """``render``, word by word: the words of the items, each with what it wrote, and if it is unclear."""
     written: dict[Word, str] = {}
+    kinds: dict[Word, str] = {}
     for item in items:
         text, cursor = _write(item, cursor)
+        first = next((word for word in item.words if word not in written), item.words[0])
         for word in item.words:
-            written[word] = written.get(word, "") + text
-            text = ""  # the first word has it all
-    return tuple(replace(word, written=text) for word, text in written.items()), cursor
+            written[word] = written.get(word, "") + (text if word is first else "")
+            if item.kind in UNCLEAR:
+                kinds[word] = item.kind
+    return tuple(
+        replace(word, written=text, unclear=kinds.get(word, "")) for word, text in written.items()
+    ), cursor
+
+
+def unclear(items: Iterable[Item], words: Iterable[Word]) -> tuple[Unclear, ...]:
+    """The doubts and placeholders among the items; ``words``: those that ``attribute`` gave, in its order."""
+    items = tuple(items)
+    now = dict(zip(dict.fromkeys(word for item in items for word in item.words), words, strict=True))
+    return tuple(
+        Unclear(item.kind, item.text, now[item.words[0]].start, now[item.words[-1]].end)
+        for item in items
+        if item.kind == "doubt" or item.kind == "placeholder"
+    )
 
 
 def _write(item: Item, cursor: Cursor) -> tuple[str, Cursor]:
     if item.kind == "heading":
         before = "\n\n" if cursor.started else ""
         return before + item.text, Cursor(True, "\n", capital=True, after_heading=True)
-    if item.kind == "text":
-        text = item.text.capitalize() if cursor.capital and _is_plain(item.text) else item.text
-        return cursor.pending + text, Cursor(True, " ", capital=False)
-    command = COMMANDS[item.text]
+    if item.kind == "end":
+        return "", replace(cursor, capital=True, inline=False)
+    if item.kind == "command":
+        return _write_command(item.text, cursor)
+    if not item.text.strip(MARKS) and cursor.started and not cursor.inline:
+        return _write_guess(item.text, cursor)
+    capital = item.kind == "text" and cursor.capital and _is_plain(item.text)
+    before = "" if item.glued else cursor.pending
+    number = _NUMBER.fullmatch(item.text) if "\n" in before or not cursor.started else None
+    return before + (item.text.capitalize() if capital else item.text), replace(
+        cursor,
+        started=True,
+        pending=" ",
+        capital=False,
+        after_heading=False,
+        inline=True,
+        mark=item.text[-1] if item.text[-1] in MARKS else "",
+        guessed=True,
+        number=int(number[1]) if number else cursor.number,
+    )
+
+
+def _write_guess(text: str, cursor: Cursor) -> tuple[str, Cursor]:
+    """A mark that the model guessed behind a command: one is enough, and it never begins a line."""
+    if cursor.mark:
+        return "", cursor
+    return text, replace(cursor, capital=cursor.capital or text[-1] not in ",;:", mark=text[-1], guessed=True)
+
+
+def _write_command(name: str, cursor: Cursor) -> tuple[str, Cursor]:
+    if name in markers.NUMBERING:
+        before = max("\n", cursor.pending, key=len) if cursor.started else ""
+        number = cursor.number + 1
+        return f"{before}{number}.", Cursor(True, " ", capital=True, mark=".", number=number)
+    if name in markers.EITHER:
+        sign, opening, closing = markers.EITHER[name]
+        name = closing if sign in cursor.open else opening
+    command = markers.command(name)
     if cursor.after_heading and command.text == ":":
-        return ":", Cursor(True, "\n", capital=True)
+        return ":", Cursor(True, "\n", capital=True, mark=":")
     capital = command.sentence_end or (cursor.capital and (not command.left or command.text.isspace()))
     if command.text.isspace():
         widest = max(command.text, cursor.pending, key=len) if cursor.pending.isspace() else command.text
-        return "", Cursor(cursor.started, widest if cursor.started else "", capital=capital)
+        ended = "\n\n" in command.text
+        return "", replace(
+            cursor,
+            pending=widest if cursor.started else "",
+            capital=capital,
+            after_heading=False,
+            inline=False,
+            open="" if ended else cursor.open,
+        )
+    after = replace(
+        cursor,
+        started=True,
+        pending="" if command.right else " ",
+        capital=capital,
+        after_heading=False,
+        inline=False,
+        mark=command.text if command.text in MARKS else "",
+        guessed=False,
+        open=_open(command, cursor.open),
+    )
+    if cursor.guessed and cursor.mark == command.text and command.text in MARKS:
+        return "", after  # it was guessed a long pause before
     before = cursor.pending if not command.left or "\n" in cursor.pending else ""
-    return before + command.text, Cursor(True, "" if command.right else " ", capital=capital)
+    return before + command.text, after
+
+
+def _open(command: Command, signs: str) -> str:
+    """The signs that are open behind the command."""
+    if not command.left and command.right:
+        return signs + command.text
+    opening = {'"': '"', ")": "(", "]": "["}.get(command.text, "")
+    return signs.replace(opening, "", 1) if opening else signs
 
 
 def _is_plain(word: str) -> bool:
-    """All lower-case letters: "pH", "mmHg" and "x-ray" are written as they are, everywhere."""
-    return word.isascii() and word.isalpha() and word.islower()
+    """All lower-case letters, but for a mark behind: "pH" and "x-ray" are written as they are, everywhere."""
+    letters = word[:-1] if word[-1] in MARKS else word
+    return letters.isascii() and letters.isalpha() and letters.islower()

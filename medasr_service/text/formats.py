@@ -10,7 +10,7 @@ from typing import Any
 
 from medasr_service.text import cues
 from medasr_service.text.shown import Shown, alone, shown
-from medasr_service.text.transcript import WORD_START, Segment, Transcript, Word
+from medasr_service.text.transcript import WORD_START, Segment, Transcript, Unclear, Word
 
 Json = dict[str, Any]
 
@@ -36,7 +36,7 @@ def to_json(transcript: Transcript, *, logprobs: bool = False) -> Json:
 
 def to_verbose_json(transcript: Transcript, *, words: bool = False, segments: bool = True) -> Json:
     """OpenAI's verbose_json; ``segments`` that nobody asked for are null, as there. ``raw_text``, ``gain``,
-    and all but a word's text and times are ours.
+    ``unclear``, and all but a word's text and times are ours.
     """
     return {
         "task": "transcribe",
@@ -46,6 +46,7 @@ def to_verbose_json(transcript: Transcript, *, words: bool = False, segments: bo
         "raw_text": transcript.raw_text,
         "gain": round(transcript.gain, 3),
         "segments": [_segment(segment) for segment in transcript.segments] if segments else None,
+        "unclear": [to_unclear(each) for each in transcript.unclear],
         **({"words": to_words(transcript.words)} if words else {}),
         "usage": usage(transcript),
         **warnings(transcript),
@@ -64,7 +65,7 @@ def to_delta(segment: Segment, *, logprobs: bool = False) -> Json:
 def to_segment(segment: Segment, *, words: bool = False) -> Json:
     """What an event may tell of its segment beyond OpenAI's: as verbose_json has it, with its own words."""
     return {
-        "segment": _segment(segment),
+        "segment": {**_segment(segment), "unclear": [to_unclear(each) for each in segment.unclear]},
         **({"words": to_words(segment.words)} if words else {}),
     }
 
@@ -129,15 +130,26 @@ def _part(one: Shown) -> Json:
         "end": round(one.end, 3),
         "probability": round(one.probability, 4),
         "written": one.written,
+        **({"unclear": one.unclear} if one.unclear else {}),
+    }
+
+
+def to_unclear(unclear: Unclear) -> Json:
+    """What must be filled in, and where it is heard."""
+    return {
+        "kind": unclear.kind,
+        "text": unclear.text,
+        "start": round(unclear.start, 3),
+        "end": round(unclear.end, 3),
     }
 
 
 def to_logprobs(words: Iterable[Word], *, first: bool = True) -> list[Json]:
-    """The pieces; joined they are the raw text, which has a space before each word but the ``first``."""
+    """The pieces; joined they are the raw text, which has white space before each word but the ``first``."""
     found = []
     for word in words:
         for at, token in enumerate(word.tokens):
-            space = "" if first or at else " "
+            space = "" if first or at else word.space
             text = space + token.piece.replace(WORD_START, "")
             found.append({"token": text, "logprob": round(token.logprob, 4), "bytes": list(text.encode())})
         first = False

@@ -7,13 +7,15 @@ stream: of the words known so far, only those are cut off that later audio canno
 from collections.abc import Sequence
 from itertools import pairwise
 
-from medasr_service.text import dictation, sentences
-from medasr_service.text.dictation import COMMANDS, Item
+from medasr_service.text import dictation, markers, sentences
+from medasr_service.text.dictation import Item
+from medasr_service.text.markers import Command
 
 PAUSE_S = 0.6  # ends a segment
 LONG_SEGMENT_S = 5.0  # a segment this long ends with its sentence
 VERY_LONG_SEGMENT_S, SHORT_PAUSE_S = 20.0, 0.2  # in one this long, a shorter pause will do
 MAX_SEGMENT_S = 30.0  # and at this length it ends at the best place that it has had
+_END = Command("", sentence_end=True)
 LATE_S = 30.0  # what is said so late belongs to nothing before it, be it punctuation
 
 
@@ -77,15 +79,22 @@ def _may_part(part: Sequence[Item], following: Item) -> bool:
         return False  # "fast{comma}but": two items of one word
     if _gap_s(last, following) > LATE_S or _length_s(part) >= 2 * MAX_SEGMENT_S:
         return True
-    if all(item.kind == "command" for item in part) or (last.kind == "command" and _opens(last)):
+    if all(map(_command, part)) or _opens(last):
         return False
-    return following.kind != "command" or _opens(following)
+    return _command(following) is None or _opens(following)
+
+
+def _command(item: Item) -> Command | None:
+    """What a command writes, and an end, which writes nothing; None of what is said."""
+    if item.kind == "end":
+        return _END
+    return markers.command(item.text) if item.kind == "command" else None
 
 
 def _opens(item: Item) -> bool:
-    """Whether a command is written at its right neighbour, and not at its left."""
-    command = COMMANDS[item.text]
-    return not command.left and command.right
+    """Whether it is a command that is written at its right neighbour, and not at its left."""
+    command = _command(item)
+    return command is not None and not command.left and command.right
 
 
 def _is_over(part: Sequence[Item], following: Item, pause_s: float) -> bool:
@@ -100,16 +109,16 @@ def _is_over(part: Sequence[Item], following: Item, pause_s: float) -> bool:
 def _ends_sentence(part: Sequence[Item]) -> bool:
     """With what is dictated behind its last word, or with the word itself, where the model punctuates."""
     said, commands = _last_said(part)
-    if any(COMMANDS[item.text].text.isspace() for item in commands):
+    if any(not command.text.strip() for command in commands):
         return True
-    written = said.text + "".join(COMMANDS[item.text].text for item in commands)
+    written = said.text + "".join(command.text for command in commands)
     return sentences.mark(written) == "sentence"
 
 
-def _last_said(part: Sequence[Item]) -> tuple[Item, Sequence[Item]]:
+def _last_said(part: Sequence[Item]) -> tuple[Item, Sequence[Command]]:
     """The last item that is no command, and the commands behind it."""
-    at = next((i for i in reversed(range(len(part))) if part[i].kind != "command"), 0)
-    return part[at], [item for item in part[at + 1 :] if item.kind == "command"]
+    at = next((i for i in reversed(range(len(part))) if not _command(part[i])), 0)
+    return part[at], [command for item in part[at + 1 :] if (command := _command(item))]
 
 
 def _pause_s(part: Sequence[Item], pauses_s: Sequence[float]) -> float:
@@ -120,4 +129,4 @@ def _pause_s(part: Sequence[Item], pauses_s: Sequence[float]) -> float:
 
 def _worth(items: Sequence[Item], pauses_s: Sequence[float], at: int) -> tuple[float, bool]:
     """How good a place to cut is where none is good: the longest pause, then the end of a clause."""
-    return pauses_s[at], items[at].kind == "command" or sentences.mark(items[at].text) == "clause"
+    return pauses_s[at], _command(items[at]) is not None or sentences.mark(items[at].text) == "clause"

@@ -34,11 +34,16 @@ class Shown:
 
     @property
     def raw(self) -> str:
-        return " ".join(word.text for word in self.words)
+        return "".join(word.space * (i > 0) + word.text for i, word in enumerate(self.words))
 
     @property
     def probability(self) -> float:
         return min(word.probability for word in self.words)
+
+    @property
+    def unclear(self) -> str:
+        """Of the first of its words that is: "doubt" or "placeholder"."""
+        return next((word.unclear for word in self.words if word.unclear), "")
 
 
 def shown(words: Iterable[Word]) -> list[Shown]:

@@ -1,6 +1,7 @@
 """What everything downstream of the decoder speaks: tokens, words, segments, a transcript."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 WORD_START = "▁"  # SentencePiece's mark for "a word begins here"
 
@@ -28,7 +29,8 @@ class Word:
     on recordings whose text is known, where the checkpoint has been. ``written`` is
     its share of the text of its segment, with the white space before it ("." for "{period}"); of words that
     were written as one, such as "[EXAM" and "TYPE]", all of it is with the first. Joined, the shares of all
-    words are the text.
+    words are the text. ``space`` is the white space before it in what the model wrote. ``unclear``: "doubt"
+    or "placeholder" where it is a marker of that kind, and so doubtful whatever its probability.
     """
 
     text: str
@@ -37,6 +39,19 @@ class Word:
     probability: float
     tokens: tuple[Token, ...]
     written: str = ""
+    space: str = " "
+    unclear: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unclear:
+    """What a reader must fill in: a doubt (``[unintelligible]``) or a placeholder (``[PatientName]``), as it
+    is written; ``start`` and ``end`` in seconds."""
+
+    kind: Literal["doubt", "placeholder"]
+    text: str
+    start: float
+    end: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +72,7 @@ class Segment:
     words: tuple[Word, ...]
     avg_logprob: float
     no_speech_prob: float
+    unclear: tuple[Unclear, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,3 +101,7 @@ class Transcript:
     @property
     def words(self) -> tuple[Word, ...]:
         return tuple(word for segment in self.segments for word in segment.words)
+
+    @property
+    def unclear(self) -> tuple[Unclear, ...]:
+        return tuple(each for segment in self.segments for each in segment.unclear)
