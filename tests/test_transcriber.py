@@ -23,7 +23,10 @@ from medasr_service.windows import chunking
 from tests.conftest import CLIPS, SAMPLE
 
 GEOMETRY = FrameGeometry()
-PIECES = ("<epsilon>", "</s>", "▁lungs", "▁are", "▁clear", "▁{period}", "▁{new", "▁paragraph}", "▁[FINDINGS]")
+PIECES = (
+    *("<epsilon>", "</s>", "▁lungs", "▁are", "▁clear", "▁{period}", "▁{new", "▁paragraph}", "▁[FINDINGS]"),
+    *("▁", "▁[unintelligible]", "▁clear.", "▁[RES]"),
+)
 VOCABULARY = Vocabulary(PIECES, 0, frozenset({0, 1}))
 LEVEL = 1 / 32  # amplitude for each id
 FRAME, MIDDLE = GEOMETRY.frame_samples, GEOMETRY.receptive_samples // 2
@@ -106,6 +109,27 @@ async def test_a_marker_across_a_cut_stays_whole() -> None:
         late = np.concatenate([np.zeros(shift * FRAME, np.float32), speech])
         transcript = await transcriber(infer_at_once).transcribe(wav(late), Options(2.0, 0.4, "dictation"))
         assert transcript.text == "Lungs\n\nAre " + "lungs\n\nAre " * 10 + "lungs\n\nAre"
+
+
+@pytest.mark.parametrize("shift", range(0, 60, 5))
+async def test_white_space_of_its_own_is_kept_wherever_the_cuts_fall(shift: int) -> None:
+    late = np.concatenate([np.zeros(shift * FRAME, np.float32), spell([2, 9, 3, 5, 9, 2, 3] * 6)])
+    raw = await transcriber(infer_at_once).transcribe(wav(late), Options(2.0, 0.4, "raw"))
+    assert raw.text == raw.raw_text == " ".join(["lungs  are {period}  lungs are"] * 6)
+    written = await transcriber(infer_at_once).transcribe(wav(late), Options(2.0, 0.4, "dictation"))
+    assert written.text == "Lungs are. Lungs are " + "lungs are. Lungs are " * 4 + "lungs are. Lungs are"
+
+
+@pytest.mark.parametrize("shift", range(0, 60, 5))
+async def test_what_is_unclear_is_told_with_its_times_and_conversation_is_called_so(shift: int) -> None:
+    late = np.concatenate([np.zeros(shift * FRAME, np.float32), spell([2, 10, 11, 5, 12, 2] * 4)])
+    transcript = await transcriber(infer_at_once).transcribe(wav(late), Options(2.0, 0.4, "dictation"))
+    assert transcript.raw_text == " ".join(["lungs [unintelligible] clear. {period} [RES] lungs"] * 4)
+    assert transcript.text.count("[unintelligible] clear. [RES] lungs") == 4
+    assert [each.text for each in transcript.unclear] == ["[unintelligible]"] * 4
+    doubts = [word for word in transcript.words if word.unclear]
+    assert [(each.start, each.end) for each in transcript.unclear] == [(w.start, w.end) for w in doubts]
+    assert [each.code for each in transcript.warnings] == ["sounds_like_conversation"]
 
 
 async def test_results_out_of_order_give_ordered_text() -> None:

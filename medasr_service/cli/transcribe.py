@@ -164,6 +164,8 @@ def _emit(
     *,
     several: bool,
 ) -> None:
+    for warned in transcript.warnings:
+        print(f"medasr: {name}: {warned.message}", file=sys.stderr)
     if options.jsonl:
         print(
             json.dumps({"file": name, **formats.to_verbose_json(transcript, words=True)}, ensure_ascii=False)

@@ -54,8 +54,8 @@ def parts(words: Sequence[Word], low: float) -> Iterator[Part]:
 
 
 def to_terminal(transcript: Transcript, *, low: float, colour: bool) -> str:
-    """Doubtful words underlined in yellow, or, without colour, as ``[?word?]``; what must be filled in on red,
-    or as ``[!word!]``."""
+    """Doubtful words underlined in yellow, or, without colour, as ``[?word?]``; what must be filled in on
+    red, or as ``[!word!]``."""
     out = []
     for part in parts(transcript.words, low):
         before, after = (MISSING if part.missing else UNDERLINED, PLAIN) if colour else _SIGNS[part.missing]

@@ -106,6 +106,22 @@ def test_a_mark_without_letters_is_no_word() -> None:
     assert texts("▁", "▁the", "▁") == ["the"]
 
 
+@pytest.mark.parametrize(
+    ("pieces", "text"),
+    [
+        (["▁the", "▁", "▁lung"], " the  lung"),
+        (["▁the", "▁", "▁", "▁lung", "s"], " the   lungs"),
+        (["▁", "▁the"], "  the"),
+        (["▁", "in", "▁lung"], " in lung"),
+        (["s", "▁", "▁the"], " s  the"),
+    ],
+)
+def test_a_bare_mark_is_white_space_of_its_own(pieces: list[str], text: str) -> None:
+    frames = [id_ for piece in pieces for id_ in (PIECES.index(piece), BLANK)]
+    words = ctc.words(ctc.greedy(emission(frames), VOCABULARY), GEOMETRY)
+    assert "".join(word.space + word.text for word in words) == text
+
+
 def test_frames_and_scores_of_a_token() -> None:
     frames = emission([0, 4, 4, 4, 0, 5])
     frames[2] = emission([4], best=0.99)[0]

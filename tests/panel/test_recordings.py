@@ -187,6 +187,38 @@ def test_words_that_do_not_spell_the_text_leave_the_text_as_it_is(open_panel: Op
     assert text_of(page) == DELTA["delta"]
 
 
+def test_what_must_be_filled_in_is_shown_counted_and_one_click_from_its_sound(open_panel: Opener) -> None:
+    words = [
+        {"word": "Seen", "written": "Seen", "start": 0.1, "end": 0.4, "probability": 0.9},
+        {"word": "[Date]", "written": " [Date]", "start": 0.5, "end": 1.0, "probability": 0.99},
+        {
+            "word": "[unintelligible]",
+            "written": " [unintelligible]",
+            "start": 1.1,
+            "end": 1.5,
+            "probability": 1,
+        },
+    ]
+    words[1]["unclear"], words[2]["unclear"] = "placeholder", "doubt"
+    text = "Seen [Date] [unintelligible]"
+    delta = {**DELTA, "delta": text, "words": words, "segment": {"id": 0, "raw_text": text}}
+    warnings = [{"code": "sounds_like_conversation", "message": "This sounds like a conversation."}]
+    done = {"type": "transcript.text.done", "text": text, "duration": 2.0, "warnings": warnings}
+    page = open_panel(before=lambda page: answer_with(page, events(delta, done)))
+    choose(page, SAMPLE)
+    finished(page)
+    assert page.locator("#transcript .missing").all_inner_texts() == ["[Date]", "[unintelligible]"]
+    assert page.locator("#report-facts").inner_text().endswith("3 words, 2 to fill in")
+    expect(page.locator("#warnings")).to_have_text("This sounds like a conversation.")
+    page.locator("#transcript").focus()
+    page.keyboard.press("ArrowDown")
+    expect(page.locator(".missing").first).to_be_focused()
+    page.evaluate("document.getElementById('audio').addEventListener('play', () => { window.heard = true; })")
+    page.locator("#transcript .missing").last.click()
+    page.wait_for_function("() => window.heard")
+    shot(page, "file-unclear")
+
+
 def test_a_refused_file_says_why_in_the_services_words(open_panel: Opener, tmp_path: Path) -> None:
     bad = tmp_path / "letter.wav"
     bad.write_bytes(b"Dear colleague, " * 50)

@@ -2,13 +2,14 @@
 
 import html
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from medasr_service.text import annotated
-from medasr_service.text.transcript import Segment, Token, Transcript, Word
+from medasr_service.text.transcript import Segment, Token, Transcript, Warned, Word
 
 TOKEN = Token(4, "▁a", 0, 1, -0.1)
 
@@ -84,6 +85,19 @@ def test_the_page_has_the_text_with_marks_and_times() -> None:
     assert "7 words, 4 of them doubtful" in page
     [text] = re.findall(r'<div class="text">(.*?)</div>', page, re.DOTALL)
     assert html.unescape(re.sub("<[^>]+>", "", text)) == NOTE.text.replace(".", ". paragraph}")
+
+
+def test_what_must_be_filled_in_is_marked_however_sure_the_model_is() -> None:
+    words = (NOTE.words[2], replace(NOTE.words[4], written=" [Date]", unclear="placeholder", probability=1.0))
+    warned = (Warned("sounds_like_conversation", "Sounds like a <conversation>."),)
+    transcript = replace(NOTE, segments=(replace(NOTE.segments[0], words=words),), warnings=warned)
+    assert annotated.to_terminal(transcript, low=0.0, colour=False) == "\nLungs [![Date]!]\n"
+    assert " \033[1;41;97m[Date]\033[0m" in annotated.to_terminal(transcript, low=0.0, colour=True)
+    page = annotated.to_html(transcript, low=0.0, name="x")
+    assert 'probability 1.00, to be filled in">[Date]</mark>' in page
+    assert "0 of them doubtful" in page
+    assert "left 1 to be filled in" in page
+    assert "Sounds like a &lt;conversation&gt;." in page
 
 
 @given(WORDS)

@@ -10,7 +10,7 @@ import pytest
 from openai.types.audio import Transcription, TranscriptionVerbose
 
 from medasr_service.text import formats
-from medasr_service.text.transcript import Segment, Token, Transcript, Warned, Word
+from medasr_service.text.transcript import Segment, Token, Transcript, Unclear, Warned, Word
 
 
 def _segment(number: int, start: float, *written: tuple[str, str]) -> Segment:
@@ -234,3 +234,17 @@ def test_warnings_are_told_where_there_are_any() -> None:
     for body in (formats.to_json, formats.to_verbose_json, lambda t: formats.to_done(t, frame_s=0.04)):
         assert body(warned)["warnings"] == [{"code": "noisy", "message": "It is loud."}]
         assert "warnings" not in body(EMPTY)
+
+
+def test_what_must_be_filled_in_is_told_with_its_times_in_segments_words_and_all() -> None:
+    unclear = Unclear("placeholder", "[Date]", 1.00049, 1.5)
+    word = Word("[Date]", 1.00049, 1.5, 0.99, SEGMENTS[0].words[0].tokens, " [Date]", unclear="placeholder")
+    segment = replace(SEGMENTS[0], words=(word,), unclear=(unclear,))
+    told = [{"kind": "placeholder", "text": "[Date]", "start": 1.0, "end": 1.5}]
+    body = formats.to_verbose_json(replace(EMPTY, segments=(segment, segment)), words=True)
+    assert body["unclear"] == told * 2
+    assert [each["unclear"] for each in body["words"]] == ["placeholder"] * 2
+    assert formats.to_segment(segment)["segment"]["unclear"] == told
+    plain = formats.to_verbose_json(TRANSCRIPT, words=True)
+    assert plain["unclear"] == []
+    assert not any("unclear" in each for each in plain["words"])

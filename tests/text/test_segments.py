@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medasr_service.text import segments
+from medasr_service.text import dictation, segments
 from medasr_service.text.dictation import Item, parse
 from medasr_service.text.transcript import Token, Word
 
@@ -221,10 +221,11 @@ def test_a_segment_comes_as_soon_as_nothing_can_change_it() -> None:
     for known_until_s in (end_s + 2.1, end_s + segments.LATE_S - 0.1):  # a period may follow still
         assert cut_texts(words, known_until_s=known_until_s, final=False) == []
     assert cut_texts(words, known_until_s=end_s + segments.LATE_S + 0.1, final=False) == [["a", "b"]]
-    for more in (4, 5):  # of which the first could be a marker still
+    longest = dictation.MAX_MARKER_PARTS
+    for more in (longest - 1, longest):  # of which the first could be a marker still
         words = spoken(("a", 0), ("b", 0.1), ("c", 2.1), *[("c", 0.1)] * more)
         found = cut_texts(words, known_until_s=words[-1].end, final=False)
-        assert found == [["a", "b"]] * (more == 5)
+        assert found == [["a", "b"]] * (more == longest)
 
 
 def test_a_marker_that_is_not_complete_waits() -> None:

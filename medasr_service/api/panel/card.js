@@ -28,6 +28,8 @@ function showFacts(entry) {
   const facts = [];
   if (entry) facts.push([stateText(entry), original(entry) && summary(entry, state.threshold)].filter(Boolean).join(" · "));
   setText($("report-facts"), facts.join(""));
+  setText($("warnings"), entry?.warnings.join(" ") ?? "");
+  $("warnings").hidden = !entry?.warnings.length;
   $("edited-mark").hidden = entry?.edited == null;
 }
 

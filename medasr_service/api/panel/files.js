@@ -71,7 +71,8 @@ async function run(entry, signal) {
       update({ state: "working", progress: duration ? Math.min(1, seconds / duration) : null, duration }),
   });
   const { model, notice } = done;
-  update({ state: "done", duration: done.duration ?? entry.duration, about: { model, ...(notice ? { notice } : {}) } });
+  const warnings = (done.warnings ?? []).map((/** @type {{message: string}} */ { message }) => message);
+  update({ state: "done", warnings, duration: done.duration ?? entry.duration, about: { model, ...(notice ? { notice } : {}) } });
   announce(`${entry.name} is transcribed: ${summary(entry, state.threshold)}.`);
 }
 

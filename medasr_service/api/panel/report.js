@@ -68,13 +68,8 @@ export class Report {
     element.className = "w";
     element.tabIndex = -1;
     this.pieces.set(element, piece);
-    if (piece.probability < (this.threshold ?? 0)) {
-      const sure = `${Math.round(piece.probability * 100)} % sure`;
-      element.classList.add("doubt");
-      element.title = sure;
-      element.setAttribute("role", "button");
-      element.setAttribute("aria-label", `${text}, ${sure}, listen`);
-    }
+    if (piece.unclear) marked(element, MISSING[piece.unclear]).classList.add("missing");
+    else if (piece.probability < (this.threshold ?? 0)) marked(element, `${Math.round(piece.probability * 100)} % sure`);
     return element;
   }
 
@@ -124,6 +119,20 @@ const STEPS = {
   ArrowDown: { by: 1, marked: true },
   ArrowUp: { by: -1, marked: true },
 };
+
+const MISSING = {
+  doubt: "not understood: listen, and fill it in",
+  placeholder: "left out by the model: listen, and fill it in",
+};
+
+/** @param {HTMLElement} element @param {string} why */
+function marked(element, why) {
+  element.classList.add("doubt");
+  element.title = why;
+  element.setAttribute("role", "button");
+  element.setAttribute("aria-label", `${element.textContent}, ${why}${why.includes("listen") ? "" : ", listen"}`);
+  return element;
+}
 
 /** @param {string} message */
 function failure(message) {

@@ -46,6 +46,7 @@ export function makeEntry(given) {
     setAside: null,
     saved: false,
     about: {},
+    warnings: [],
     ...given,
   };
 }

@@ -10,6 +10,7 @@
  * @property {number} start seconds
  * @property {number} end seconds
  * @property {number} probability
+ * @property {"doubt"|"placeholder"} [unclear] where the model left something to be filled in
  *
  * @typedef {object} Segment a run of words; of a dictation, a turn
  * @property {string} id
@@ -34,12 +35,14 @@
  * @property {Blob|null} audio
  * @property {boolean} saved whether the user has taken the text out of the page
  * @property {Record<string, unknown>} about model, notice
+ * @property {string[]} warnings what the service says of the recording
  *
  * @typedef {object} Piece a stretch of text that belongs together, with the audio it comes from
  * @property {string} text with the white space before it
  * @property {number|null} start seconds; null where the service gave no times
  * @property {number|null} end
  * @property {number} probability of the least certain word in it
+ * @property {"doubt"|"placeholder"} [unclear] where the model left something to be filled in
  * @property {number} segment
  *
  * @typedef {object} Run a piece of the shown text
@@ -85,19 +88,25 @@ export function report(entry) {
 export function pieces(entry, index, view) {
   const segment = entry.segments[index];
   const text = view === "raw" ? segment.raw.trim() : segment.text;
-  const share = (/** @type {Word} */ word, /** @type {number} */ i) =>
-    view === "raw" ? (i ? " " : "") + notation(word) : (word.written ?? "");
+  let at = 0; // in the raw text, which may have more than one space between two words
+  const rawShare = (/** @type {Word} */ word) => {
+    const end = text.indexOf(notation(word), at) + notation(word).length;
+    return text.slice(at, (at = Math.max(at, end)));
+  };
+  const share = (/** @type {Word} */ word) => (view === "raw" ? rawShare(word) : (word.written ?? ""));
   const before = view === "raw" ? (index && text ? " " : "") : "";
   /** @type {Piece[]} */
   let found = [];
-  spoken(segment.words).forEach((word, i) => {
+  spoken(segment.words).forEach((word) => {
     const last = found.at(-1);
-    const written = share(word, i);
+    const written = share(word);
     if (written || !last) {
-      found.push({ text: written, start: word.start, end: word.end, probability: word.probability, segment: index });
+      const { start, end, probability, unclear } = word;
+      found.push({ text: written, start, end, probability, unclear, segment: index });
     } else {
       last.end = word.end;
       last.probability = Math.min(last.probability, word.probability);
+      last.unclear ??= word.unclear;
     }
   });
   if (found.map((piece) => piece.text).join("") !== text) {
@@ -151,12 +160,14 @@ function shownRuns(entry) {
   return entry.edited === null ? entry.segments.flatMap((_, i) => segmentRuns(entry, i, "report")) : editedRuns(entry);
 }
 
-/** "48 words, 3 to check". @param {Entry} entry @param {number} threshold */
+/** "48 words, 3 to check, 1 to fill in". @param {Entry} entry @param {number} threshold */
 export function summary(entry, threshold) {
   const words = report(entry).match(/[\p{L}\p{N}]+(?:\S*[\p{L}\p{N}])?/gu)?.length ?? 0;
-  const doubtful = (/** @type {Run} */ { kind, piece }) => kind === "same" && piece !== null && piece.probability < threshold;
-  const doubts = new Set(shownRuns(entry).filter(doubtful).map((run) => run.piece)).size;
-  return `${words} ${words === 1 ? "word" : "words"}${doubts ? `, ${doubts} to check` : ""}`;
+  const left = shownRuns(entry).flatMap(({ kind, piece }) => (kind === "same" && piece ? [piece] : []));
+  const missing = new Set(left.filter((piece) => piece.unclear)).size;
+  const doubts = new Set(left.filter((piece) => !piece.unclear && piece.probability < threshold)).size;
+  const counted = [`${words} ${words === 1 ? "word" : "words"}`, doubts && `${doubts} to check`, missing && `${missing} to fill in`];
+  return counted.filter(Boolean).join(", ");
 }
 
 /** Words, single marks, and the white space between them. @param {string} text @returns {string[]} */
