@@ -18,7 +18,7 @@ from medasr_service.api.keys import SUBPROTOCOL
 from medasr_service.api.realtime_items import Items, new_id
 from medasr_service.api.realtime_session import TRANSCRIPTION, Json
 from medasr_service.api.served import Served, served_or_503
-from medasr_service.errors import Draining, InvalidRequest, MedASRError
+from medasr_service.errors import Draining, InvalidRequest, MedASRError, NotReady
 from medasr_service.live.events import Reached
 from medasr_service.live.session import Manner, Session, TurnDetection
 from medasr_service.model.geometry import Waveform
@@ -27,6 +27,10 @@ from medasr_service.settings import Settings
 MIB = 1 << 20
 NORMAL, POLICY, TOO_BIG, BROKEN, TRY_LATER = 1000, 1008, 1009, 1011, 1013  # the WebSocket's codes
 LARGE_BYTES = 64 << 10  # a message of more is worked on beside the event loop, not to hold up the others
+
+# A session that must end goes on until nobody has spoken for LEAVE_QUIET_S, or nothing came for LEAVE_IDLE_S;
+# for LEAVE_S at the most, and longer by the buffer where audio waits in it.
+LEAVE_QUIET_S, LEAVE_IDLE_S, LEAVE_S, LEAVE_POLL_S = 0.3, 1.0, 10.0, 0.1
 
 router = APIRouter()
 log = logging.getLogger("bentoml.medasr")
@@ -41,7 +45,7 @@ async def realtime(websocket: WebSocket) -> None:
         served = served_or_503(websocket.app.state)
         _check_query(websocket, served)
         connection = _Connection(websocket, served, settings)
-        with served.live(connection.leave):
+        with served.live(connection.leave, connection.wait_for_model):
             await connection.run()
     except MedASRError as error:
         code = TRY_LATER if error.retry_after_s else POLICY
@@ -110,6 +114,7 @@ class _Connection:
             search=self._manner.search,
         )
         self._items = Items()
+        self._beside: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Until the client leaves, or the session must end; its work is given up then."""
@@ -130,6 +135,9 @@ class _Connection:
             raise
         except (WebSocketDisconnect, TimeoutError):  # gone, or takes nothing
             await _close(self._websocket, POLICY, None, 1.0)
+        except Draining as error:  # what a client said behind this, it says again where it connects next
+            last_words = {**wire.error(error), "audio_end_ms": round(1000 * self._session.heard_s)}
+            await _close(self._websocket, TRY_LATER, last_words, self._settings.send_timeout_s)
         except MedASRError:
             raise
         except Exception as error:
@@ -137,13 +145,36 @@ class _Connection:
             failure = wire.error(MedASRError(FAILED))
             await _close(self._websocket, BROKEN, failure, self._settings.send_timeout_s)
         finally:
+            tasks += self._beside
             for task in tasks:
                 task.cancel()
             await ended(*tasks)
 
     def leave(self) -> None:
-        """Where the service leaves, what was said is transcribed still."""
+        """Where the service leaves, what was said is transcribed still, and no word is cut in two."""
+        self._beside.add(asyncio.create_task(self._leave()))
+
+    async def _leave(self) -> None:
+        begun = time.monotonic()
+        for limit_s in (LEAVE_S, LEAVE_S + self._settings.live_buffer_s):
+            while time.monotonic() - begun < limit_s:
+                await asyncio.sleep(LEAVE_POLL_S)  # what is on the way comes in
+                silent = time.monotonic() - self._idle_since > LEAVE_IDLE_S and not self._session.is_behind
+                if silent or self._session.is_at_rest(LEAVE_QUIET_S):
+                    return self._session.close()
+            if not self._session.is_behind:
+                break
         self._session.close()
+
+    def wait_for_model(self) -> None:
+        """Where the model is gone for a moment, the speaker is told; the session goes on."""
+        away = NotReady("The model is being started again. What is said meanwhile is kept, and heard then.")
+
+        async def tell() -> None:
+            with suppress(WebSocketDisconnect, RuntimeError, OSError, TimeoutError):
+                await self._say(wire.error(away))
+
+        self._beside.add(asyncio.create_task(tell()))
 
     async def _say(self, event: Json) -> None:
         """One at a time; raises TimeoutError where the client takes nothing: memory must not grow for it."""

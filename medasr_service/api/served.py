@@ -14,6 +14,17 @@ from medasr_service.model.checkpoint import DEMO_NOTICE, Checkpoint
 from medasr_service.transcriber import Transcriber
 
 
+def _nothing() -> None: ...
+
+
+@dataclass(frozen=True, eq=False)
+class _Live:
+    """What a live session is told."""
+
+    leave: Callable[[], None]
+    wait_for_model: Callable[[], None]
+
+
 @dataclass
 class Served:
     """The model behind the routes; ``engine`` is empty until the model has really run.
@@ -33,7 +44,7 @@ class Served:
     lost: bool = False  # the model, for now: its process ended, or hung
     _places: list[Pace | None] = field(default_factory=list)
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
-    _live: list[Callable[[], None]] = field(default_factory=list)
+    _live: list["_Live"] = field(default_factory=list)
 
     @property
     def _active(self) -> int:
@@ -56,12 +67,14 @@ class Served:
     def lose(self) -> None:
         """Until it comes again: new work is refused, what is under way waits."""
         self.engine, self.lost = "", True
+        for session in self._live:
+            session.wait_for_model()
 
     async def drain(self) -> None:
         """Admits nothing from now on, ends live sessions, and waits until nothing is under way."""
         self.draining = True
-        for leave in self._live:
-            leave()
+        for session in self._live:
+            session.leave()
         while self._active or self._live:
             self._idle.clear()
             await self._idle.wait()
@@ -134,21 +147,25 @@ class Served:
         return True
 
     @contextmanager
-    def live(self, leave: Callable[[], None]) -> Iterator[None]:
+    def live(
+        self, leave: Callable[[], None], wait_for_model: Callable[[], None] = _nothing
+    ) -> Iterator[None]:
         """Counts a live session in and out; raises Busy at the limit, Draining where the service leaves.
 
-        ``leave`` is called where the service leaves later: the session ends its turn then.
+        ``leave`` is called where the service leaves later: the session ends its turn then. ``wait_for_model``
+        where the model is gone for a moment.
         """
         if self.draining:
             raise Draining
         if len(self._live) >= self.max_live_streams:
             limit = f"{self.max_live_streams} live sessions are under way, the limit of this service."
             raise Busy(f"{limit} Try again.")
-        self._live.append(leave)
+        session = _Live(leave, wait_for_model)
+        self._live.append(session)
         try:
             yield
         finally:
-            self._live.remove(leave)
+            self._live.remove(session)
             self._idle.set()
 
 

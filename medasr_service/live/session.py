@@ -142,6 +142,21 @@ class Session:
             self._room.clear()
             await self._room.wait()
 
+    @property
+    def heard_s(self) -> float:
+        """Up to where the audio is worked off."""
+        return self._hearing.now_s
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether audio waits that was not even begun."""
+        return self._window.waiting > 0
+
+    def is_at_rest(self, quiet_s: float) -> bool:
+        """Whether nobody was speaking for so long, at the end of all audio: to end here cuts no word."""
+        quiet = self._hearing.now_s - self._hearing.speech_end_s >= quiet_s
+        return not self.is_behind and (quiet or (self._turn is None and not self._window.fresh))
+
     def check_commit(self, coming: int = 0) -> None:
         """Raises InvalidRequest where there is no audio to speak of; ``coming``: samples still to come."""
         uncommitted = self._received + coming - max([self._turn_end, *self._committed])
