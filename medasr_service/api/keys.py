@@ -22,7 +22,7 @@ PAGE, PAGE_FILES = frozenset({"/"}), ("/panel/",)  # static: it asks for the key
 DOCS = ("/docs", "/redoc", "/openapi.json", "/static-offline-docs/")
 
 
-def _digest(key: str) -> bytes:
+def digest(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()
 
 
@@ -30,7 +30,7 @@ class Keys:
     """The keys that are accepted; without any, everyone is."""
 
     def __init__(self, keys: Iterable[str]) -> None:
-        self._digests = [_digest(key) for key in keys]
+        self._digests = [digest(key) for key in keys]
 
     def __bool__(self) -> bool:
         return bool(self._digests)
@@ -39,9 +39,9 @@ class Keys:
         """Takes the same time for every wrong key."""
         if not self._digests:
             return True
-        digest = _digest(presented or "")
-        found = [hmac.compare_digest(digest, each) for each in self._digests]
-        return presented is not None and any(found)
+        found = digest(presented or "")
+        same = [hmac.compare_digest(found, each) for each in self._digests]
+        return presented is not None and any(same)
 
 
 def presented_key(scope: Scope) -> str | None:

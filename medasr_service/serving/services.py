@@ -24,7 +24,7 @@ from medasr_service import settings
 from medasr_service.errors import MedASRError, ModelUnavailable
 from medasr_service.model import digests
 from medasr_service.model.checkpoint import DEMO_NOTICE, resolve
-from medasr_service.serving import address, logs, preparation, secrets, shutdown, supervisor
+from medasr_service.serving import address, connections, logs, preparation, secrets, shutdown, supervisor
 from medasr_service.serving.batching import Prompt
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ PORT = SETTINGS.port or settings.PORTS["medasr"]
 SUPERVISOR = shutdown.adopt()  # None in the supervisor itself
 if SUPERVISOR is not None:
     secrets.wipe()  # they are in the settings now, and nowhere that children or others look
+    connections.install(SETTINGS)
 logs.keep_quiet()
 NEVER_S = 1_000_000_000
 

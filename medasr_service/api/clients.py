@@ -1,0 +1,29 @@
+"""Who asks, as far as shares go: the key of a request; where no key is set, the address it comes from."""
+
+from ipaddress import IPv6Address, ip_address
+
+from starlette.types import Scope
+
+from medasr_service.api.keys import digest, presented_key
+from medasr_service.settings import Settings
+
+IPV6_PREFIX = 64  # bits: what one household or machine has of addresses
+
+
+def client_of(scope: Scope, settings: Settings) -> str:
+    """Not the key itself: this is kept for as long as the client is served."""
+    if settings.keys:
+        return digest(presented_key(scope) or "").hex()
+    client = scope.get("client")
+    return network(client[0]) if client else ""
+
+
+def network(address: str) -> str:
+    """The address; of IPv6 the network, since one machine has as many addresses there as it likes."""
+    try:
+        found = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(found, IPv6Address) and not found.ipv4_mapped:
+        return str(int(found) >> IPV6_PREFIX)
+    return str(getattr(found, "ipv4_mapped", None) or found)
