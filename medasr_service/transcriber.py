@@ -173,12 +173,17 @@ class Transcriber:
         blocks = self._reader.stream(
             file,
             gain=self.gain(info),
+            track=info.track,
+            channel=info.channel,
+            damaged=info.damaged,
             max_duration_s=self._settings.max_duration_s,
             max_channels=self._settings.max_channels,
         )
-        windows = pauses if self._settings.windows == "pauses" else chunking
-        splitter = windows.Splitter(
-            self._geometry, chunk_s=options.chunk_length_s, stride_s=options.stride_length_s
+        lengths = {"chunk_s": options.chunk_length_s, "stride_s": options.stride_length_s}
+        splitter = (
+            pauses.Splitter(self._geometry, gaps=[span.bounds for span in info.gaps], **lengths)
+            if self._settings.windows == "pauses"
+            else chunking.Splitter(self._geometry, **lengths)
         )
         stitcher = Stitcher(blank=self._vocabulary.blank)
         async with (

@@ -1,19 +1,14 @@
-"""What a recording may ask for at the most, and the samples that decoders give."""
+"""What a recording may ask for at the most."""
 
 from collections.abc import Callable
 from typing import TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-
-from medasr_service.errors import AudioTooLong, InvalidAudio, TruncatedAudio
+from medasr_service.errors import AudioTooLong, InvalidAudio
 
 MIN_RATE, MAX_RATE = 4_000, 384_000
 COMMON_RATE = 48_000  # at which the longest recording may have all its channels
 BLOCK_VALUES = 1 << 17  # samples x channels decoded at a time: 0.5 MB
 
-Block: TypeAlias = NDArray[np.float32]
-"""Samples as decoded, shape [samples, channels]."""
 Check: TypeAlias = Callable[[int, int, float], None]
 """Refuses a sample rate, a number of channels, or a duration in seconds (InvalidAudio, AudioTooLong)."""
 
@@ -40,9 +35,3 @@ def limits(max_duration_s: float, max_channels: int) -> Check:
 def check_duration(duration_s: float, limit_s: float) -> None:
     if duration_s > limit_s:
         raise AudioTooLong(f"The recording is longer than {limit_s:,.0f} s, the limit of this service.")
-
-
-def truncated(decoded: int, rate: int) -> TruncatedAudio:
-    return TruncatedAudio(
-        f"The recording is damaged or cut off: only the first {decoded / rate:.0f} s or so can be read."
-    )

@@ -7,11 +7,10 @@ A missing end mark alone is no flaw. RFC 3533 asks for one, and encoders, FFmpeg
 Android's own writer (MediaRecorder, MediaMuxer) never does, so that whole recordings of telephones lack it.
 """
 
-import io
 import struct
 import zlib
 from dataclasses import dataclass, replace
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 CAPTURE = b"OggS"
 HEADER = struct.Struct("<4sBBqIIIB")  # capture, version, flags, granule, serial, number, checksum, segments
@@ -108,33 +107,6 @@ class _Walk:
         if any(stream.is_open and not stream.has_ended for stream in self._streams.values()):
             raise Damaged("ends in the middle of a packet")
         return self._links
-
-
-class Part(io.RawIOBase):
-    """Some bytes of a file, as a file; reads through it, and closing it closes nothing."""
-
-    def __init__(self, file: BinaryIO, start: int, end: int) -> None:
-        self._file, self._start, self._size, self._at = file, start, end - start, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        self._at = max(0, offset + (0, self._at, self._size)[whence])
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
-
-    def readinto(self, buffer: Any) -> int:
-        self._file.seek(self._start + self._at)
-        block = self._file.read(max(0, min(len(buffer), self._size - self._at)))
-        buffer[: len(block)] = block
-        self._at += len(block)
-        return len(block)
 
 
 def _read_page(file: BinaryIO, head: bytes) -> bytes:

@@ -1,44 +1,55 @@
-"""Sound through libsndfile: WAV, FLAC, OGG with one track of Vorbis or Opus."""
+"""Sound through libsndfile: WAV in its common codings, FLAC, OGG with one track of Vorbis or Opus."""
 
 from collections.abc import Iterator
 from typing import BinaryIO
 
 import soundfile
 
-from medasr_service.audio import ffmpeg, limits, mp3
-from medasr_service.audio.limits import Block, Check
-from medasr_service.errors import UnsupportedAudio
+from medasr_service.audio import limits
+from medasr_service.audio.limits import Check
+from medasr_service.audio.pieces import Flaw, Piece
 
-NOT_AUDIO = "The file is not audio in a known format (WAV, FLAC, OGG, Opus, MP3, M4A, AAC, MP4, WebM)."
+UNKNOWN = 1 << 62  # frames; libsndfile's word for a length that nobody knows is above
 
 
-def decode(file: BinaryIO, check: Check) -> Iterator[tuple[Block, int]]:
+class Undecodable(Exception):
+    """libsndfile does not know the coding, or cannot end the file."""
+
+
+class Broken(Exception):
+    """libsndfile gave up behind so many samples."""
+
+    def __init__(self, decoded: int, promised_s: float) -> None:
+        super().__init__(decoded)
+        self.decoded, self.promised_s = decoded, promised_s
+
+
+def decode(file: BinaryIO, formats: tuple[str, ...], check: Check) -> Iterator[Piece]:
+    """``formats``: libsndfile's names, of which the file must be one.
+
+    Raises Undecodable before the first piece, Broken behind any.
+    """
+    file.seek(0)
     try:
         sound = soundfile.SoundFile(file)
     except (soundfile.LibsndfileError, TypeError):
-        raise UnsupportedAudio(NOT_AUDIO) from None
+        raise Undecodable from None
     with sound:
-        if sound.format not in ("WAV", "WAVEX", "FLAC", "OGG", "MP3"):  # cut off, others pass for whole
-            raise UnsupportedAudio(NOT_AUDIO)
-        # libsndfile stops an MP3 where it guesses its end, and cannot end a FLAC of unknown length
-        if sound.format == "MP3" or (sound.format == "FLAC" and sound.frames >= 1 << 62):
-            file.seek(0)
-            announced = sound.format == "MP3" and mp3.announced_frames(file) > 0
-            yield from ffmpeg.decode(file, sound.format.lower(), check, announced=announced)
-            return
-        promised = sound.frames if 0 < sound.frames < 1 << 62 else 0  # 0: the header does not know
-        check(sound.samplerate, sound.channels, promised / sound.samplerate)
+        if sound.format not in formats or sound.frames >= UNKNOWN:
+            raise Undecodable
+        rate, promised = sound.samplerate, sound.frames
+        check(rate, sound.channels, promised / rate)
         decoded = 0
         size = max(1, limits.BLOCK_VALUES // sound.channels)
         while True:
             try:
                 block = sound.read(size, dtype="float32", always_2d=True)
             except soundfile.LibsndfileError:
-                raise limits.truncated(decoded, sound.samplerate) from None
+                raise Broken(decoded, max(0, promised - decoded) / rate) from None
             if not len(block):
                 break
             decoded += len(block)
-            check(sound.samplerate, sound.channels, decoded / sound.samplerate)
-            yield block, sound.samplerate
+            check(rate, sound.channels, decoded / rate)
+            yield block, rate
         if decoded < promised:
-            raise limits.truncated(decoded, sound.samplerate)
+            yield Flaw((promised - decoded) / rate, f"the file announces {promised / rate:,.1f} s")

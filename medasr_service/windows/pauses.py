@@ -3,10 +3,12 @@
 A fixed window shares seconds with its neighbours, because a cut may fall into a word; all that is shared is
 computed twice. Here a window ends at the quietest point of its last seconds, and shares little where that is
 a pause. Silence longer than SILENCE_S is taken out before the network and put back, as blanks, after it, so
-that nothing downstream knows of it.
+that nothing downstream knows of it. Where the file itself has a gap in its times, nothing of that silence is
+heard: the sound on both sides is one, of a recorder that was paused, or a word that lost a packet.
 """
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,11 +32,19 @@ MAX_SPAN = 3  # a window with its silences, in windows
 class Splitter:
     """Windows of at most ``chunk_s`` of sound; ``stride_s`` is the context where there is no pause.
 
-    Holds ``MAX_SPAN`` windows and one block. A recording that fits into one window gives one chunk. Audio
-    without samples gives none.
+    ``gaps`` in the times of the file are silence; start and end of each in seconds. Holds ``MAX_SPAN``
+    windows and one block. A recording that fits into one window gives one chunk. Audio without samples gives
+    none.
     """
 
-    def __init__(self, geometry: FrameGeometry, *, chunk_s: float, stride_s: float) -> None:
+    def __init__(
+        self,
+        geometry: FrameGeometry,
+        *,
+        chunk_s: float,
+        stride_s: float,
+        gaps: Sequence[tuple[float, float]] = (),
+    ) -> None:
         self._frame, self._frame_s = geometry.frame_samples, geometry.frame_s
         self._length, shortest = round(chunk_s / self._frame_s), least_stride(geometry) // self._frame
         both = (min(PAUSE_STRIDE_S, stride_s), stride_s)
@@ -43,6 +53,7 @@ class Splitter:
         if not advances or self._length * self._frame < geometry.receptive_samples:
             raise ValueError(f"windows of {chunk_s} s with strides of {stride_s} s do not advance")
         self._held, self._start_frame, self._loud = np.empty(0, np.float32), 0, 0.0
+        self._gaps = [(math.ceil(start / self._frame_s), int(end / self._frame_s)) for start, end in gaps]
 
     def push(self, block: Waveform) -> Iterator[Chunk]:
         frame, frame_s = self._frame, self._frame_s
@@ -51,12 +62,12 @@ class Splitter:
             levels = _levels(self._held, frame)
             self._loud = max(self._loud, _loud(levels, frame_s))
             silent = levels <= SILENCE_LEVEL * self._loud
-            end = _end(silent, frame_s, self._length)
+            end = _end(self._skipped(silent), self._length)
             if end is None or self._held.size <= end * frame:
                 return
             cut, stride = _cut(levels[:end], frame_s, self._strides)
             until = cut + stride
-            skipped = _silences(silent[:until], frame_s)
+            skipped = _runs(self._skipped(silent[:until]))
             yield Chunk(self._start_frame, self._held[: until * frame], is_last=False, skipped=skipped)
             self._held = self._held[(cut - stride) * frame :]
             self._start_frame += cut - stride
@@ -64,8 +75,21 @@ class Splitter:
     def finish(self) -> Iterator[Chunk]:
         if self._held.size:
             silent = _levels(self._held, self._frame) <= SILENCE_LEVEL * self._loud
-            skipped = _silences(silent, self._frame_s)
+            skipped = _runs(self._skipped(silent))
             yield Chunk(self._start_frame, self._held, is_last=True, skipped=skipped)
+
+    def _skipped(self, silent: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Of each frame, whether it is taken out: in the inner part of a long silence, or in a gap."""
+        kept, least = round(KEPT_S / self._frame_s), round(SILENCE_S / self._frame_s)
+        skipped = np.zeros(len(silent), bool)
+        for run in _runs(silent):
+            if run.stop - run.start >= least:
+                skipped[run.start + kept : run.stop - kept] = True
+        for start, end in self._gaps:
+            skipped[max(0, start - self._start_frame) : max(0, end - self._start_frame)] = True
+        if len(skipped) and skipped.all():  # the network needs something to hear
+            skipped[: 2 * kept] = False
+        return skipped
 
 
 def split(
@@ -112,21 +136,16 @@ def _loud(levels: NDArray[np.float32], frame_s: float) -> float:
     return float(np.partition(levels, -count)[-count]) if len(levels) >= count else 0.0
 
 
-def _silences(silent: NDArray[np.bool_], frame_s: float) -> tuple[slice, ...]:
-    """The inner parts of the runs that are long enough, in frames."""
-    kept, least = round(KEPT_S / frame_s), round(SILENCE_S / frame_s)
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], silent, [False])).astype(np.int8)))
-    runs = edges.reshape(-1, 2)
-    return tuple(slice(int(a) + kept, int(b) - kept) for a, b in runs if b - a >= least)
+def _runs(chosen: NDArray[np.bool_]) -> tuple[slice, ...]:
+    """Where frames are chosen, one after another."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], chosen, [False])).astype(np.int8)))
+    return tuple(slice(int(a), int(b)) for a, b in edges.reshape(-1, 2))
 
 
-def _end(silent: NDArray[np.bool_], frame_s: float, length: int) -> int | None:
+def _end(skipped: NDArray[np.bool_], length: int) -> int | None:
     """The frame at which ``length`` frames have been heard, or MAX_SPAN times as many have passed."""
-    sound = np.ones(len(silent), np.int64)
-    for each in _silences(silent, frame_s):
-        sound[each] = 0
-    end = min(int(np.searchsorted(np.cumsum(sound), length)) + 1, MAX_SPAN * length)
-    return end if end <= len(silent) else None
+    end = min(int(np.searchsorted(np.cumsum(~skipped), length)) + 1, MAX_SPAN * length)
+    return end if end <= len(skipped) else None
 
 
 def _cut(levels: NDArray[np.float32], frame_s: float, strides: list[int]) -> tuple[int, int]:
