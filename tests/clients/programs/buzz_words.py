@@ -28,7 +28,4 @@ task = FileTranscriptionTask(
 words = OpenAIWhisperAPIFileTranscriber(task).transcribe()
 if len(words) < 10 or any(not word.start < word.end for word in words):
     raise SystemExit(f"no words: {words}")
-print(
-    "".join(word.text for word in words) if words[1].text[:1].isspace() else " ".join(w.text for w in words),
-    end="",
-)
+print(" ".join(word.text for word in words), end="")
