@@ -23,7 +23,7 @@ from medasr_service.segmenter import Segmenter
 from medasr_service.settings import Settings
 from medasr_service.text import notices
 from medasr_service.text.boundaries import Levels
-from medasr_service.text.transcript import Segment, Transcript
+from medasr_service.text.transcript import Segment, Transcript, Warned
 from medasr_service.windows import chunking, pauses
 from medasr_service.windows.chunking import Chunk, Stitcher
 
@@ -104,9 +104,10 @@ class Transcriber:
     def geometry(self) -> FrameGeometry:
         return self._geometry
 
-    def check(self, options: Options) -> None:
-        """Refuses what no recording can be decoded with (InvalidRequest)."""
-        self._search(options)
+    def check(self, options: Options) -> tuple[Warned, ...]:
+        """Refuses what no recording can be decoded with (InvalidRequest); says what will be of no use."""
+        search = self._search(options)
+        return search.warnings(options.keywords) if search else ()
 
     def live_search(self, keywords: Sequence[str] = ()) -> "Search | None":
         """The search for keywords in live speech, those of the settings too; None where there are none.
@@ -130,24 +131,24 @@ class Transcriber:
         self, file: BinaryIO, options: Options, *, on_segment: Callable[[Segment], None] = lambda _: None
     ) -> Transcript:
         """All segments of ``stream``, joined. ``on_segment`` hears of each as it comes."""
-        await in_thread(self.check, options)
+        warned = await in_thread(self.check, options)
         info = await self.inspect(file)
         found = []
         async with aclosing(self.stream(file, info, options)) as stream:
             async for segment in stream:
                 on_segment(segment)
                 found.append(segment)
-        return self.joined(found, info)
+        return self.joined(found, info, warned)
 
-    def joined(self, found: Sequence[Segment], info: AudioInfo) -> Transcript:
-        """The transcript that all segments of ``stream`` make."""
+    def joined(self, found: Sequence[Segment], info: AudioInfo, warned: Sequence[Warned] = ()) -> Transcript:
+        """The transcript that all segments of ``stream`` make; ``warned`` is from ``check``."""
         return Transcript(
             text="".join(segment.text for segment in found),
             raw_text="".join(segment.raw_text for segment in found),
             segments=tuple(found),
             duration=info.duration,
             gain=self.gain(info),
-            warnings=notices.of_segments(found),
+            warnings=(*warned, *notices.of_segments(found)),
         )
 
     async def stream(

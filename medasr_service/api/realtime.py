@@ -23,6 +23,7 @@ from medasr_service.live.events import Reached
 from medasr_service.live.session import Manner, Session, TurnDetection
 from medasr_service.model.geometry import Waveform
 from medasr_service.settings import Settings
+from medasr_service.text import formats
 
 MIB = 1 << 20
 NORMAL, POLICY, TOO_BIG, BROKEN, TRY_LATER = 1000, 1008, 1009, 1011, 1013  # the WebSocket's codes
@@ -271,7 +272,8 @@ class _Connection:
             self._pcm = config.audio.input.format.decoder()
         self._config = config
         self._manner = Manner(asked.formatting == "raw", _turns(config), search)
-        return _Answer({"type": "session.updated", "session": self._shown(config)}, config)
+        warned = formats.warnings(search.warnings(asked.keywords)) if search else {}
+        return _Answer({"type": "session.updated", "session": self._shown(config), **warned}, config)
 
     def _shown(self, config: realtime_session.Session) -> Json:
         """As OpenAI shows it, with the model that is served, whatever it was called."""

@@ -16,6 +16,7 @@ from medasr_service.api.event_stream import EventStream
 from medasr_service.api.pace import pace_of
 from medasr_service.api.parameters import Parameters
 from medasr_service.api.served import Served, served_or_503
+from medasr_service.audio.reader import in_thread
 from medasr_service.errors import EmptyAudio, InvalidAudio, InvalidRequest
 from medasr_service.settings import Settings
 from medasr_service.text import formats
@@ -176,6 +177,7 @@ def _verbose(transcript: Transcript, upload: _Upload) -> formats.Json:
 async def _stream(request: Request, upload: _Upload, resources: AsyncExitStack) -> EventStream:
     """Segments as they come; the upload stays open, and its place taken, until the last of them."""
     transcriber, fields = upload.served.transcriber, upload.fields
+    warned = await while_connected(request.receive, in_thread(transcriber.check, upload.options))
     info = await while_connected(request.receive, transcriber.inspect(upload.recording))
     heard_s = 0.0
     verbose = fields.response_format == "verbose_json"
@@ -197,7 +199,7 @@ async def _stream(request: Request, upload: _Upload, resources: AsyncExitStack) 
                 found.append(segment)
                 extra = {**formats.to_segment(segment, words=words), "progress": progress()}
                 yield {**formats.to_delta(segment, logprobs=logprobs), **(extra if verbose else {})}
-        transcript = transcriber.joined(found, info)
+        transcript = transcriber.joined(found, info, warned)
         done = formats.to_done(
             transcript, frame_s=upload.served.checkpoint.geometry.frame_s, logprobs=logprobs
         )

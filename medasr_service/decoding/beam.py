@@ -39,7 +39,7 @@ from medasr_service.decoding.ctc import WORD_START, Vocabulary
 from medasr_service.decoding.keywords import Keywords
 from medasr_service.model.geometry import Emission
 from medasr_service.settings import Settings
-from medasr_service.text.transcript import Token
+from medasr_service.text.transcript import Token, Warned
 
 LN_10 = math.log(10)
 NEVER = -1e4  # a log-posterior that no hypothesis survives
@@ -102,8 +102,9 @@ class BeamDecoder:
         return self.search(start_frame=start_frame).push(emission, final=True)
 
     def search(self, *, use_lm: bool = True, keywords: Sequence[str] = (), start_frame: int = 0) -> "Search":
-        """Starts on a recording. Raises InvalidRequest where keywords are wrong."""
+        """Starts on a recording. Raises InvalidRequest where keywords are wrong, or none can be written."""
         terms = self._terms([*self.keywords, *keywords]) if keywords else self._configured
+        terms.check(keywords or self.keywords)
         return Search(self, use_lm=use_lm and self.has_lm, keywords=terms, start_frame=start_frame)
 
     @cached_property
@@ -175,6 +176,10 @@ class Search:
         self._held: Emission = np.empty((0, len(decoder.vocabulary.pieces)), np.float32)
         self._context: list[int] = []
         self.settled_until = start_frame  # no token that is still to come starts before this frame
+
+    def warnings(self, keywords: Sequence[str]) -> tuple[Warned, ...]:
+        """About these of its keywords."""
+        return self._keywords.warnings(keywords)
 
     def anew(self, start_frame: int) -> "Search":
         """A search of other frames, for the same keywords."""

@@ -7,7 +7,7 @@ letters, ``MOST_SCORE`` at most. So it comes in where the sound nearly says it; 
 of a piece that was surely heard.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,20 +20,24 @@ from medasr_service.decoding.spelling import Arc, Floats, Speller, Trie
 from medasr_service.errors import InvalidRequest, ModelUnavailable
 from medasr_service.model.geometry import Emission
 from medasr_service.settings import Settings
+from medasr_service.text.transcript import Warned
 
 MAX_TERMS = 500
 MAX_LETTERS = 64
 MOST_SCORE = 24.0
+MAX_NAMED = 5  # in an error
+UNWRITABLE = "keywords_not_writable"
 
 Path_ = NDArray[np.int64]
 
 
 class Keywords:
-    """The terms of one recording."""
+    """The terms of one recording; ``unwritable``: those of them for which the model has no pieces."""
 
     def __init__(self, terms: Iterable[str], vocabulary: Vocabulary, keyword_score: float) -> None:
-        """Raises InvalidRequest where terms are too many or too long, or one cannot be written."""
+        """Raises InvalidRequest where terms are too many or too long."""
         self.terms = clean(terms)
+        self.unwritable: tuple[str, ...] = ()
         self._vocabulary = vocabulary
         self._speller = Speller((p, i) for i, p in enumerate(vocabulary.pieces) if i not in vocabulary.silent)
         self._spelled: list[str] = []
@@ -49,10 +53,21 @@ class Keywords:
                     self._spelled.append(variant)
                     yield variant, arcs, score
                 elif variant == spelled:
-                    raise InvalidRequest(f"keywords: the model cannot write {term!r}.", param="keywords")
+                    self.unwritable += (term,)
 
     def __bool__(self) -> bool:
-        return bool(self.terms)
+        return len(self.terms) > len(self.unwritable)
+
+    def check(self, terms: Iterable[str]) -> None:
+        """Raises InvalidRequest where some of these are among the terms, and none can be written."""
+        asked = clean(terms)
+        if asked and set(asked) <= set(self.unwritable):
+            raise InvalidRequest(f"keywords: the model cannot write {_named(asked)}.", param="keywords")
+
+    def warnings(self, terms: Iterable[str]) -> tuple[Warned, ...]:
+        """Names all of these that cannot be written."""
+        named = ", ".join(repr(term) for term in clean(terms) if term in self.unwritable)
+        return (Warned(UNWRITABLE, f"The model cannot write these keywords: {named}."),) if named else ()
 
     def put(self, path: Path_, folded: Emission, fixed: NDArray[np.bool_]) -> Path_:
         """The path with the terms in it that the posteriors nearly say; ``fixed`` frames stay as they are."""
@@ -90,6 +105,11 @@ class Keywords:
             if may_end[t + 1] and (best := lattice.found(t + 1)):
                 found.append(best)
         return found
+
+
+def _named(terms: Sequence[str]) -> str:
+    more = f" and {len(terms) - MAX_NAMED} more" if len(terms) > MAX_NAMED else ""
+    return ", ".join(map(repr, terms[:MAX_NAMED])) + more
 
 
 def clean(terms: Iterable[str]) -> tuple[str, ...]:

@@ -51,7 +51,8 @@ def load(checkpoint: Checkpoint, vocabulary: Vocabulary, settings: Settings) -> 
     lm = file and read(file, vocabulary)
     decoder = BeamDecoder(vocabulary, lm, Weights.of(settings), terms)
     try:
-        decoder.search()
+        for warned in decoder.search().warnings(terms):
+            log.warning("setting keywords: %s", warned.message)
     except InvalidRequest as error:
         raise ModelUnavailable(f"setting {error.message}") from None
     return decoder

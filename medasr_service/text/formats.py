@@ -3,14 +3,14 @@
 import html
 import json
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
 from medasr_service.text import cues
 from medasr_service.text.shown import Shown, alone, shown
-from medasr_service.text.transcript import WORD_START, Segment, Transcript, Unclear, Word
+from medasr_service.text.transcript import WORD_START, Segment, Transcript, Unclear, Warned, Word
 
 Json = dict[str, Any]
 
@@ -19,9 +19,9 @@ def usage(transcript: Transcript) -> Json:
     return {"type": "duration", "seconds": round(transcript.duration, 3)}
 
 
-def warnings(transcript: Transcript) -> Json:
+def warnings(warned: Sequence[Warned]) -> Json:
     """The key ``warnings``, which is ours, where there are any."""
-    found = [{"code": each.code, "message": each.message} for each in transcript.warnings]
+    found = [{"code": each.code, "message": each.message} for each in warned]
     return {"warnings": found} if found else {}
 
 
@@ -30,7 +30,7 @@ def to_json(transcript: Transcript, *, logprobs: bool = False) -> Json:
         "text": transcript.text,
         **({"logprobs": to_logprobs(transcript.words)} if logprobs else {}),
         "usage": usage(transcript),
-        **warnings(transcript),
+        **warnings(transcript.warnings),
     }
 
 
@@ -49,7 +49,7 @@ def to_verbose_json(transcript: Transcript, *, words: bool = False, segments: bo
         "unclear": [to_unclear(each) for each in transcript.unclear],
         **({"words": to_words(transcript.words)} if words else {}),
         "usage": usage(transcript),
-        **warnings(transcript),
+        **warnings(transcript.warnings),
     }
 
 
@@ -78,7 +78,7 @@ def to_done(transcript: Transcript, *, frame_s: float, logprobs: bool = False) -
         "text": transcript.text,
         **({"logprobs": to_logprobs(transcript.words)} if logprobs else {}),
         "usage": token_usage(round(transcript.duration / frame_s), pieces),
-        **warnings(transcript),
+        **warnings(transcript.warnings),
     }
 
 

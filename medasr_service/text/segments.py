@@ -53,7 +53,7 @@ def cut(
 def _settled(items: Sequence[Item], known_until_s: float, *, final: bool) -> int:
     """How many of the items will stay what they are, and so will the one behind each.
 
-    No marker spans a long gap; and the last item may be half a word, so that a marker may be one short of it.
+    No marker spans a long gap; and the last word may be half a word still.
     """
     if final or not items:
         return len(items)
@@ -61,7 +61,9 @@ def _settled(items: Sequence[Item], known_until_s: float, *, final: bool) -> int
         return len(items)
     gaps = [_gap_s(before, after) for before, after in pairwise(items)]
     behind_gaps = max((i for i, gap in enumerate(gaps) if gap > dictation.MAX_MARKER_GAP_S), default=-1)
-    return max(behind_gaps, len(items) - dictation.MAX_MARKER_PARTS - 1)
+    words = list(dict.fromkeys(word for item in items for word in item.words))
+    sure = set(words[: dictation.settled(words[:-1])])
+    return max(behind_gaps, sum(item.words[-1] in sure for item in items) - 1)
 
 
 def _gap_s(before: Item, after: Item) -> float:

@@ -259,6 +259,9 @@ def test_keywords_have_the_rules_of_files(client: TestClient) -> None:
             **found,
             "transcription": {**found["transcription"], "language": "en"},
         }
+        talk.say(update(transcription={"keywords": ["Kowalski", "Жук"]}))
+        [warned] = talk.until("session.updated")[-1]["warnings"]
+        assert "'Жук'" in warned["message"]
         assert shown(talk, update(transcription={"keywords": None}))["transcription"]["keywords"] == []
 
 

@@ -1,5 +1,6 @@
 """Keywords: found where the sound nearly says them, nowhere else, and never too many of them."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -131,13 +132,50 @@ def test_limits_and_what_cannot_be_written(client: TestClient) -> None:
     cases = {
         "There are 501 keywords; the limit is 500.": [f"term{'x' * (i % 40)}{i}" for i in range(501)],
         "A keyword has 65 characters; the limit is 64.": ["x" * 65],
-        "keywords: the model cannot write 'Жук'.": ["fine", "Жук"],
+        "keywords: the model cannot write 'Жук', 'Ы'.": ["Жук", "Жук", "Ы"],
+        "keywords: the model cannot write 'Ж0', 'Ж1', 'Ж2', 'Ж3', 'Ж4' and 95 more.": [
+            f"Ж{i}" for i in range(100)
+        ],
     }
     for message, terms in cases.items():
         answer = client.post("/v1/audio/transcriptions", files=files, data={"keywords[]": terms})
         assert answer.status_code == 400, message
         assert answer.json()["error"]["message"] == message
         assert answer.json()["error"]["param"] == "keywords"
+
+
+@pytest.mark.parametrize("fields", [{}, {"response_format": "verbose_json"}, {"stream": "true"}])
+def test_terms_that_cannot_be_written_are_named_and_spoil_no_other(
+    client: TestClient, fields: dict[str, str]
+) -> None:
+    files = {"file": ("a.wav", CLIPS[0].path.read_bytes())}
+    odd = [f"Жук{i}" for i in range(20)]
+    data = {"keywords[]": ["bisoprolol", *odd, "Kowalski"], **fields}
+    answer = client.post("/v1/audio/transcriptions", files=files, data=data)
+    assert answer.status_code == 200, answer.text
+    body = answer.json() if "stream" not in fields else json.loads(answer.text.split("data: ")[-1])
+    [warned] = body["warnings"]
+    assert warned["code"] == "keywords_not_writable"
+    assert all(repr(term) in warned["message"] for term in odd)
+    assert "bisoprolol" not in warned["message"]
+    plain = client.post("/v1/audio/transcriptions", files=files, data=fields).text
+    assert "warnings" not in plain
+
+
+def test_what_the_settings_cannot_write_is_in_the_log_and_in_no_answer(
+    make_client: Callable[..., TestClient], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(language_model.log, "propagate", True)
+    with caplog.at_level("WARNING"):
+        client = make_client(keywords=["bisoprolol", "Жук"])
+    assert caplog.messages == ["setting keywords: The model cannot write these keywords: 'Жук'."]
+    files = {"file": ("a.wav", CLIPS[0].path.read_bytes())}
+    for terms in ([], ["Kowalski"], ["Kowalski", "Ы"]):
+        answer = client.post("/v1/audio/transcriptions", files=files, data={"keywords[]": terms})
+        assert answer.status_code == 200
+        assert "Жук" not in answer.text
+    refused = client.post("/v1/audio/transcriptions", files=files, data={"keywords[]": ["Ы"]})
+    assert refused.status_code == 400  # of what was asked, nothing is left
 
 
 def test_a_request_may_bring_its_terms(client: TestClient) -> None:
