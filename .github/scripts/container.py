@@ -15,7 +15,7 @@ NAME = "medasr"
 ROOT = Path(__file__).parent.parent.parent
 SAMPLE = ROOT / "medasr_service" / "demo_model" / "sample.wav"
 BOUNDARY = "a-boundary"
-PASSED_ON = ("MEDASR_MODEL", "MEDASR_REVISION", "MEDASR_PRECISION", "MEDASR_API_KEYS")
+PASSED_ON = ("MEDASR_MODEL", "MEDASR_REVISION", "MEDASR_PRECISION", "MEDASR_DECODING", "MEDASR_API_KEYS")
 MEMORY_LIMIT = "4g"
 TMP = "/tmp:size=1g"  # noqa: S108  # it counts as memory
 
@@ -119,7 +119,7 @@ def drain() -> None:
         return
     begun = time.monotonic()
     if was_running := is_running():
-        run("docker", "stop", "--time", f"{seconds('DRAIN_TIMEOUT_S', 660):.0f}", NAME)
+        run("docker", "stop", "-t", f"{seconds('DRAIN_TIMEOUT_S', 660):.0f}", NAME)
     status = run("docker", "inspect", "--format", "{{.State.ExitCode}}", NAME).stdout.strip()
     line = said()
     run("docker", "rm", "--force", NAME)

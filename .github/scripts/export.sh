@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Exports the model of MEDASR_MODEL to its ONNX artefact, into $MODELS, unless the cache has brought it.
+# Exports the model of MEDASR_MODEL to its ONNX artefact, into $MODELS. Where the cache has brought one that this
+# version made of this revision and precision, as its key in the workflow says, there is nothing to do.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=problem.sh
 . "$(dirname "$0")/problem.sh"

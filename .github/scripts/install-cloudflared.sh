@@ -22,7 +22,8 @@ for attempt in 1 2 3; do
     sleep $((attempt * ${RETRY_PAUSE_S:-5}))
 done
 git -C "$source" checkout --quiet FETCH_HEAD
-CGO_ENABLED=0 go build -C "$source" -mod=vendor -ldflags "-X main.Version=$version" \
+# Its source asks for a newer Go than the one that may be here, which fetches that.
+GOTOOLCHAIN=${GOTOOLCHAIN:-go1.26.0+auto} CGO_ENABLED=0 go build -C "$source" -mod=vendor -ldflags "-X main.Version=$version" \
     -o "$(realpath "$target")/cloudflared" ./cmd/cloudflared ||
     problem "cloudflared cannot be built: the lines above say why"
 "$target/cloudflared" --version

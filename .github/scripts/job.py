@@ -81,6 +81,10 @@ def run(*command: str) -> subprocess.CompletedProcess[str]:
         raise Problem(f"{command[0]} is not installed") from None
 
 
+# Cloudflare's browser check answers the names of HTTP libraries with 403, "error code: 1010".
+USER_AGENT = "medasr-runner/1.0"
+
+
 def ask(
     url: str,
     *,
@@ -90,7 +94,8 @@ def ask(
     timeout_s: float = 10,
 ) -> tuple[int, bytes]:
     """Status and body of an answer; 0 and the reason where there is none."""
-    request = urllib.request.Request(url, data=data, headers=dict(headers or {}), method=method)  # noqa: S310
+    named = {"User-Agent": USER_AGENT, **(headers or {})}
+    request = urllib.request.Request(url, data=data, headers=named, method=method)  # noqa: S310
     try:
         with urllib.request.urlopen(request, timeout=timeout_s) as answer:  # noqa: S310
             return answer.status, answer.read()

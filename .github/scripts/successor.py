@@ -12,7 +12,7 @@ from job import Problem, ask, setting
 
 EVENT = "restart-medasr"
 WATCH_STEP = "Watch"
-PASSED_ON = ("RUNNER", "MODEL", "REVISION", "PRECISION")
+PASSED_ON = ("RUNNER", "MODEL", "REVISION", "PRECISION", "DECODING")
 
 
 def call_for() -> None:

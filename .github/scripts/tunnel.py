@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import job
-from job import Problem, ask, note, seconds, setting, state
+from job import USER_AGENT, Problem, ask, note, seconds, setting, state
 
 GRACE_S = 180  # cloudflared's own limit, for requests under way when it is told to leave
 READY = "/ready"
@@ -103,12 +103,23 @@ def check_public() -> None:
     """That the service answers under its public name, and nobody without a key."""
     address = setting("PUBLIC_URL", f"https://{setting('TUNNEL_HOSTNAME')}")
     deadline = time.monotonic() + seconds("PUBLIC_TIMEOUT_S", 120)
-    while (status := ask(f"{address}/health")[0]) != 200:
+    while (answer := ask(f"{address}/health"))[0] != 200:
         if time.monotonic() > deadline:
-            raise Problem(f"{address} does not answer (status {status}): does the tunnel lead to port 8400?")
+            raise Problem(_why_not_public(address, *answer))
         time.sleep(seconds("POLL_S", 1))
     if (status := ask(f"{address}/v1/models")[0]) != 401:
         raise Problem(f"{address} answers without a key (status {status}, expected 401): it is closed again")
+
+
+def _why_not_public(address: str, status: int, body: bytes) -> str:
+    if status == 403 and b"1010" in body:
+        return (
+            f"{address} is closed by Cloudflare's browser check (403, error code 1010): allow the User-Agent"
+            f" {USER_AGENT!r} for this name, or turn the check off for it"
+        )
+    if status == 403:
+        return f"{address} is closed by a rule of Cloudflare (403): let this name pass its firewall"
+    return f"{address} does not answer (status {status}): does the tunnel lead to port 8400?"
 
 
 def _reason() -> str:

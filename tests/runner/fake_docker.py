@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
         print(LOG.read_text(), end="")
     elif command == "stop":
         kill(pid, signal.SIGTERM)
-        limit_s = float(rest[rest.index("--time") + 1])
+        limit_s = float(rest[rest.index("-t") + 1])
         deadline = time.monotonic() + limit_s
         while alive(pid) and time.monotonic() < deadline:
             time.sleep(0.02)

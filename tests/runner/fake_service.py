@@ -1,6 +1,6 @@
 """The service as the runner's scripts see it: probes, a key, a transcription that may be slow, SIGTERM.
 
-FAKE_SERVICE says how it behaves: good, keyless, mute, never-ready, no-model, stubborn.
+FAKE_SERVICE says how it behaves: good, keyless, mute, browsers-only, never-ready, no-model, stubborn.
 """
 
 import json
@@ -20,7 +20,9 @@ draining = threading.Event()
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        if self.path in ("/readyz", "/health"):
+        if self.headers.get("user-agent", "").startswith("Python-urllib") or KIND == "browsers-only":
+            self.answer(403, "error code: 1010")  # as Cloudflare's browser check
+        elif self.path in ("/readyz", "/health"):
             self.answer(200 if not draining.is_set() and KIND != "never-ready" else 503)
         else:
             self.answer(200 if self.has_key() else 401)

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
@@ -106,11 +107,21 @@ def test_the_steps_of_the_workflow_are_programs_that_are_there() -> None:
         assert command.startswith("python3 ") or os.access(ROOT / script, os.X_OK)
 
 
+@contextmanager
+def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """The address at which it answers."""
+    server = HTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 @pytest.fixture
-def hub() -> Iterator[HTTPServer]:
+def hub() -> Iterator[str]:
     class Hub(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             allowed = self.headers["authorization"] == "Bearer hf_0123456789"
@@ -122,16 +133,12 @@ def hub() -> Iterator[HTTPServer]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = HTTPServer(("127.0.0.1", 0), Hub)
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    with serving(Hub) as address:
+        yield address
 
 
-def test_the_revision_is_its_commit(runner: Runner, hub: HTTPServer) -> None:
-    endpoint = f"http://127.0.0.1:{hub.server_port}"
-    assert runner.step("revision", HF_ENDPOINT=endpoint).returncode == 0
+def test_the_revision_is_its_commit(runner: Runner, hub: str) -> None:
+    assert runner.step("revision", HF_ENDPOINT=hub).returncode == 0
     assert f"commit={COMMIT}\n" in (runner.folder / "output").read_text()
 
 
@@ -145,9 +152,9 @@ def test_the_revision_is_its_commit(runner: Runner, hub: HTTPServer) -> None:
     ],
 )
 def test_a_hub_that_refuses_is_told_in_one_line(
-    runner: Runner, hub: HTTPServer, variables: dict[str, str], says: str
+    runner: Runner, hub: str, variables: dict[str, str], says: str
 ) -> None:
-    endpoint = {"HF_ENDPOINT": f"http://127.0.0.1:{hub.server_port}"}
+    endpoint = {"HF_ENDPOINT": hub}
     assert says in error_of(runner.step("revision", **{**endpoint, **variables}), runner)
 
 
@@ -213,6 +220,30 @@ def test_a_tunnel_that_cannot_be_opened_ends_the_run(
 ) -> None:
     quick = {"TUNNEL_ATTEMPTS": "2", "TUNNEL_TIMEOUT_S": "1", "PUBLIC_TIMEOUT_S": "0.3"}
     assert says in error_of(runner.step("tunnel", **quick, **variables), runner)
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (b"error code: 1010", "browser check (403, error code 1010)"),
+        (b"", "closed by a rule of Cloudflare (403)"),
+    ],
+)
+def test_a_name_that_cloudflare_closes_is_told_apart_from_one_that_is_not_there(
+    runner: Runner, body: bytes, says: str
+) -> None:
+    class Edge(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(403)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with serving(Edge) as address:
+        answer = runner.step("tunnel", PUBLIC_URL=address, PUBLIC_TIMEOUT_S="0.1")
+    assert says in error_of(answer, runner)
 
 
 def test_a_public_name_that_answers_without_a_key_is_closed_again(runner: Runner) -> None:
