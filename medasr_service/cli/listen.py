@@ -3,8 +3,9 @@
 import argparse
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,7 +13,8 @@ import numpy as np
 from medasr_service.audio.stream import SAMPLE_RATE
 from medasr_service.cli import model
 from medasr_service.cli.status import EXIT_OK
-from medasr_service.errors import MedASRError
+from medasr_service.decoding import keywords
+from medasr_service.errors import InvalidRequest, MedASRError, UsageError
 from medasr_service.live.events import Delta, Failed
 from medasr_service.live.session import Session, TurnDetection
 from medasr_service.model.geometry import Waveform
@@ -40,6 +42,8 @@ def add(commands: Any) -> None:
         "--device", help="number or part of the name of the microphone; default: the system's"
     )
     parser.add_argument("--formatting", choices=("dictation", "raw"), help="default: as set")
+    parser.add_argument("--keyword", action="append", default=[], help="a term to favour; may be repeated")
+    parser.add_argument("--keywords-file", type=Path, help="terms to favour, one a line")
     parser.add_argument("--list-devices", action="store_true", help="print the microphones and leave")
     parser.set_defaults(run=run)
 
@@ -51,10 +55,15 @@ def run(options: argparse.Namespace, config: Settings) -> int:
     device = int(options.device) if options.device and options.device.isdigit() else options.device
     with microphone(device, lambda _: None):  # before the model's minute
         pass
-    transcriber = model.load(config)
+    try:
+        terms = [*options.keyword, *keywords.read(options.keywords_file)]
+        transcriber = model.load(config)
+        transcriber.live_search(terms)
+    except InvalidRequest as error:
+        raise UsageError(error.message) from None
     raw = (options.formatting or config.formatting) == "raw"
     print("medasr: listening; Ctrl-C ends it", file=sys.stderr)
-    asyncio.run(listen(transcriber, config, microphone, device=device, raw=raw))
+    asyncio.run(listen(transcriber, config, microphone, device=device, raw=raw, terms=terms))
     return EXIT_OK
 
 
@@ -65,6 +74,7 @@ async def listen(
     *,
     device: str | int | None = None,
     raw: bool = False,
+    terms: Sequence[str] = (),
 ) -> None:
     """Prints until the microphone ends or the user does: then what was said is still transcribed."""
     session = Session(
@@ -74,6 +84,7 @@ async def listen(
         config,
         raw=raw,
         turn_detection=TurnDetection(),
+        search=transcriber.live_search(terms),
     )
     loop = asyncio.get_running_loop()
 

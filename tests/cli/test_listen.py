@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -127,3 +127,12 @@ def test_a_stream_prints_each_segment_as_it_comes(
     assert cli.main(["transcribe", name, "--stream"]) == EXIT_OK
     assert capsys.readouterr().out == plain
     assert cli.main(["transcribe", name, "--stream", "--format", "srt"]) == EXIT_USAGE
+
+
+def test_keywords_that_cannot_be_are_told_before_the_microphone_is_listened_to(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listen, "microphone", lambda device, on_audio: nullcontext())
+    monkeypatch.setattr(model, "load", lambda config: transcriber())
+    assert cli.main(["listen", "--keyword", "x" * 65]) == EXIT_USAGE
+    assert "the limit is 64" in capsys.readouterr().err
