@@ -29,12 +29,11 @@ from flashlight.lib.text.decoder import (
     CriterionType,
     LexiconFreeDecoder,
     LexiconFreeDecoderOptions,
-    LMState,
     ZeroLM,
 )
 from numpy.typing import NDArray
 
-from medasr_service.decoding import ctc
+from medasr_service.decoding import ctc, rewarded
 from medasr_service.decoding.ctc import WORD_START, Vocabulary
 from medasr_service.decoding.keywords import Keywords
 from medasr_service.model.geometry import Emission
@@ -82,13 +81,12 @@ class BeamDecoder:
         self.keywords = tuple(keywords)  # of every recording
         self._weights = weights
         self._skip_lead = weights.beam_threshold + max(0.0, weights.word_score)
-        lm = lm or ZeroLM()
-        self._scored = _Scored(lm, weights) if weights.word_score else lm
+        self._lm = lm or ZeroLM()
         self._options = LexiconFreeDecoderOptions(
             beam_size=weights.beam_size,
             beam_size_token=min(weights.beam_size_token, len(vocabulary.pieces)),
             beam_threshold=weights.beam_threshold,
-            lm_weight=1.0 if weights.word_score else weights.lm_weight * LN_10,
+            lm_weight=weights.lm_weight * LN_10,
             sil_score=0.0,
             log_add=True,
             criterion_type=CriterionType.CTC,
@@ -135,13 +133,31 @@ class BeamDecoder:
         before[np.arange(len(before)), [i for piece in context for i in (piece, blank)]] = 0
         kept = self._kept(folded)
         frames = np.ascontiguousarray(np.concatenate((before, self._pinned(folded[kept]))), np.float32)
-        decoder = LexiconFreeDecoder(self._options, self._scored, blank, blank, [])
+        pieces, score = self._rewarded(frames) if self._weights.word_score else self._plain(frames)
+        path = np.full(len(folded), blank)
+        path[kept] = pieces[len(before) :]
+        return path, score
+
+    def _plain(self, frames: Emission) -> tuple[Sequence[int], float]:
+        blank = self.vocabulary.blank
+        decoder = LexiconFreeDecoder(self._options, self._lm, blank, blank, [])
         decoder.decode_begin()
         decoder.decode_step(frames.ctypes.data, *frames.shape)
         best = decoder.get_best_hypothesis(0)  # no decode_end: a recording may end anywhere in a sentence
-        path = np.full(len(folded), blank)
-        path[kept] = best.tokens[1 + len(before) :]
-        return path, best.score
+        return best.tokens[1:], best.score
+
+    def _rewarded(self, frames: Emission) -> tuple[Sequence[int], float]:
+        weights = self._weights
+        return rewarded.best_path(
+            frames,
+            self._lm,
+            self.vocabulary.blank,
+            beam_size=weights.beam_size,
+            beam_size_token=weights.beam_size_token,
+            beam_threshold=weights.beam_threshold,
+            lm_weight=weights.lm_weight * LN_10,
+            piece_score=weights.word_score,
+        )
 
     def _pinned(self, folded: Emission) -> Emission:
         """The posteriors with the numbers, and what is beyond doubt, out of the language model's reach."""
@@ -231,23 +247,3 @@ def phrase(silence: NDArray[np.float32], *, final: bool) -> int:
         return len(ahead) if final else 0
     later = ahead[MAX_PHRASE_FRAMES // 2 :]
     return MAX_PHRASE_FRAMES // 2 + int(later.argmax()) + 1
-
-
-class _Scored(LM):  # type: ignore[misc]
-    """A language model with its weight, in natural logarithms, and ``word_score`` for each piece. Through
-    Python: a score takes five times as long as KenLM's own."""
-
-    def __init__(self, lm: LM, weights: Weights) -> None:
-        super().__init__()
-        self._lm = lm
-        self._weight, self._bonus = weights.lm_weight * LN_10, weights.word_score
-
-    def start(self, start_with_nothing: bool) -> LMState:
-        return self._lm.start(start_with_nothing)
-
-    def score(self, state: LMState, piece: int) -> tuple[LMState, float]:
-        after, log10 = self._lm.score(state, piece)
-        return after, self._weight * log10 + self._bonus
-
-    def finish(self, state: LMState) -> tuple[LMState, float]:
-        return state, 0.0
