@@ -28,18 +28,17 @@ case $host in
 esac
 address=http://$name:$port
 
-if curl --silent --output /dev/null --max-time 2 "$address/livez"; then
+if curl --noproxy '*' --silent --output /dev/null --max-time 2 "$address/livez"; then
     echo "medasr: port $port is in use; choose another with MEDASR_PORT" >&2
     exit 1
 fi
-export BENTOML_DO_NOT_TRACK=${BENTOML_DO_NOT_TRACK:-True} # nothing leaves the machine
 "$bin/bentoml" serve service:MedASR &
 server=$!
 trap 'kill -TERM "$server" 2>/dev/null || true; wait "$server" || true' EXIT # with the status of what came before
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-until curl --silent --fail --output /dev/null --max-time 2 "$address/readyz"; do
+until curl --noproxy '*' --silent --fail --output /dev/null --max-time 2 "$address/readyz"; do
     kill -0 "$server" 2>/dev/null || { wait "$server" || exit $?; exit 1; }
     sleep 0.5
 done

@@ -102,6 +102,7 @@ def test_a_connection_lost_in_the_middle_loses_nothing(open_panel: Opener, realt
     start(page)
     realtime.delta("item", "The lungs are clear")
     dictated_s(page, 1)
+    realtime.on_open = refuse
     assert realtime.socket is not None
     realtime.socket.close(code=1011, reason="")
     assert "the recording goes on here" in problem(page)
@@ -118,12 +119,40 @@ def test_a_connection_lost_in_the_middle_loses_nothing(open_panel: Opener, realt
     shot(page, "recovered")
 
 
-def test_a_refused_session_says_why(open_panel: Opener, realtime: FakeRealtime) -> None:
-    def refuse(fake: FakeRealtime) -> None:
-        assert fake.socket is not None
-        fake.send("error", error={"message": "8 dictations are under way, the limit.", "event_id": None})
-        fake.socket.close(code=1013, reason="")
+def refuse(fake: FakeRealtime) -> None:
+    assert fake.socket is not None
+    fake.send("error", error={"message": "8 dictations are under way, the limit.", "event_id": None})
+    fake.socket.close(code=1013, reason="")
 
+
+def test_a_dictation_goes_on_where_a_service_that_leaves_has_ended_it(
+    open_panel: Opener, realtime: FakeRealtime
+) -> None:
+    """In the next session: what was said behind the end of the first is heard there, all of it and once."""
+    page = open_panel(before=both(Voice(SAID).install, realtime.install))
+    realtime.on_commit = lambda fake: fake.complete("item", "Both are clear.")
+    start(page)
+    dictated_s(page, 3)
+    realtime.complete("item_1", "No acute findings.")
+    realtime.send("error", error={"message": "It leaves.", "code": "draining"}, audio_end_ms=2000)
+    first, realtime.audio = realtime.audio, bytearray()
+    assert realtime.socket is not None
+    realtime.socket.close(code=1013, reason="")
+    page.locator("#problem").wait_for()
+    expect(page.locator("#problem")).to_be_hidden()
+    dictated_s(page, SPOKEN_S + 1)
+    stop(page)
+    assert text_of(page) == "No acute findings. Both are clear."
+    expect(page.locator(".entry .state")).not_to_contain_text("Incomplete")
+    page.locator(".w", has_text="Both").click()
+    assert page.evaluate("document.getElementById('audio').currentTime") > 2
+    joined = bytes(first[: 2 * 2 * 16_000]) + bytes(realtime.audio)
+    assert joined.startswith(bytes(first))
+    kept = soundfile.read(io.BytesIO(recorded(page)), dtype="int16")[0].tobytes()
+    assert joined == kept[: len(joined)]
+
+
+def test_a_refused_session_says_why(open_panel: Opener, realtime: FakeRealtime) -> None:
     realtime.on_open = refuse
     page = open_panel(before=realtime.install)
     page.keyboard.press("F2")

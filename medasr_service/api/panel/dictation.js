@@ -14,8 +14,10 @@ const QUIET_PEAK = 0.01; // below it for QUIET_S, nothing is heard
 const QUIET_S = 4;
 const LOUD_PEAK = 0.99;
 const BEHIND_S = 5;
+const RESUME_PAUSE_S = 1;
+const RESUME_AT_END_S = 10; // once the user has stopped
 const LOST =
-  "The connection to the service was lost. What was transcribed stays, and the recording goes on here: stop when you are done, then transcribe the recording.";
+  "The connection to the service was lost, and is being made again. What was transcribed stays, and the recording goes on here: if it is not made until you are done, transcribe the recording.";
 
 /** One dictation, from the key press that starts it to the last word. */
 class Dictation {
@@ -32,6 +34,11 @@ class Dictation {
     /** @type {import("./recorder.js").Recorder|null} */
     this.recorder = null;
     this.live = false;
+    this.from = 0; // the sample at which this session began
+    this.joint = ""; // its first item, where it goes on after another
+    /** @type {Promise<boolean>|null} */
+    this.resuming = null;
+    this.resume_until = Infinity;
   }
 
   get seconds() {
@@ -52,8 +59,38 @@ class Dictation {
       await this.recorder.stop();
       throw error;
     }
-    for (const block of this.blocks) this.session.append(block); // spoken while the service answered
+    this.replay();
+  }
+
+  /** What was spoken since the session's beginning, while the service did not listen. */
+  replay() {
+    let at = 0;
+    for (const block of this.blocks) {
+      const said = block.subarray(Math.max(0, this.from - at));
+      if (said.length) this.session?.append(said);
+      at += block.length;
+    }
     this.live = true;
+  }
+
+  /** Goes on in another session where the last one ended, as soon as there is one. @returns {Promise<boolean>} */
+  async resume() {
+    if (Date.now() >= this.resume_until) return false;
+    await new Promise((resolve) => setTimeout(resolve, RESUME_PAUSE_S * 1000));
+    try {
+      const session = new LiveSession({ url: realtimeAddress(), key: state.key }, this);
+      await session.ready();
+      this.from += Math.round((this.session?.heard_s ?? 0) * RATE);
+      this.joint = this.entry.segments.length ? "?" : "";
+      this.session = session;
+    } catch {
+      return this.resume(); // not yet
+    }
+    this.resuming = null;
+    this.entry.message = "";
+    endWaiting();
+    this.replay();
+    return true;
   }
 
   /** @param {Int16Array} samples @param {number} peak */
@@ -67,7 +104,7 @@ class Dictation {
   }
 
   note() {
-    if (this.live && this.session?.lost) return "The connection is lost. The recording goes on.";
+    if (this.resuming) return "The connection is lost. The recording goes on.";
     if (this.quiet_s > QUIET_S) return "Nothing is heard: is this the right microphone, and is it on?";
     const behind_s = this.session?.behind_s ?? 0;
     if (behind_s > BEHIND_S) return `The connection is slow: ${Math.round(behind_s)} s wait to be sent.`;
@@ -86,7 +123,8 @@ class Dictation {
     await this.recorder?.stop();
     entry.duration = this.seconds;
     entry.audio = wav(this.blocks);
-    const finished = await this.session?.finish();
+    this.resume_until = Date.now() + RESUME_AT_END_S * 1000;
+    const finished = (!this.resuming || (await this.resuming)) && (await this.session?.finish());
     entry.state = finished ? "done" : "incomplete";
     entry.message ||= finished ? "" : "The end was not transcribed.";
     entry.about = { model: state.model, ...(state.notice ? { notice: state.notice } : {}) };
@@ -99,8 +137,26 @@ class Dictation {
     return segment;
   }
 
+  /** In the time of the recording, and with a space where a session goes on after another. @param {string} item @param {Record<string, any>} event */
+  place(item, event) {
+    if (!this.from) return event;
+    if (this.joint === "?") this.joint = item;
+    const words = event.words?.map((/** @type {any} */ word) => ({
+      ...word,
+      start: word.start + this.from / RATE,
+      end: word.end + this.from / RATE,
+    }));
+    const placed = { ...event, ...(words ? { words } : {}) };
+    const begins = item === this.joint && ("transcript" in event || !this.segment(item).text);
+    if (!begins) return placed;
+    for (const field of ["delta", "transcript"]) if (/^\S/.test(placed[field] ?? "")) placed[field] = ` ${placed[field]}`;
+    if (words?.length && /^\S/.test(words[0].written ?? "")) words[0].written = ` ${words[0].written}`;
+    return placed;
+  }
+
   /** @param {string} item @param {Record<string, any>} event */
   onDelta(item, event) {
+    event = this.place(item, event);
     const segment = this.segment(item);
     spell(segment, segment.text + event.delta, [...segment.words, ...(event.words ?? [])]);
     this.unspoken += event.delta;
@@ -113,6 +169,7 @@ class Dictation {
 
   /** The service's last word on a turn. @param {string} item @param {Record<string, any>} event */
   onCompleted(item, event) {
+    event = this.place(item, event);
     const segment = this.segment(item);
     spell(segment, event.transcript, event.words ?? segment.words);
     grown();
@@ -136,6 +193,8 @@ class Dictation {
     this.entry.message = `The connection to the service was lost${why}. What had been transcribed is below; the rest is in the recording.`;
     showWaiting(LOST);
     lookAtService();
+    this.live = false;
+    if (!this.resuming && this.entry.state === "recording") this.resuming = this.resume();
   }
 }
 

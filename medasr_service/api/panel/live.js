@@ -35,6 +35,7 @@ export class LiveSession {
     /** @type {(error: Error|null) => void} */
     this.opened = () => {};
     this.lastError = "";
+    this.heard_s = 0; // up to here, what was sent is written: who goes on elsewhere goes on from here
     if (!TOKEN.test(key)) throw new Error(UNSENDABLE);
     const protocols = key ? ["realtime", `openai-insecure-api-key.${key}`] : ["realtime"];
     this.socket = new WebSocket(url, protocols);
@@ -104,15 +105,18 @@ export class LiveSession {
         if (this.finishing) this.committed = true;
         return;
       case "conversation.item.input_audio_transcription.delta":
+        this.heard(event.words);
         this.open.add(item);
         return this.listener.onDelta(item, event);
       case "conversation.item.input_audio_transcription.completed":
+        this.heard(event.words);
         this.listener.onCompleted(item, event);
         return this.settle(item);
       case "conversation.item.input_audio_transcription.failed":
         this.listener.onFailed(item, event.error?.message ?? "This part could not be transcribed.");
         return this.settle(item);
       case "error":
+        if (event.audio_end_ms) this.heard_s = event.audio_end_ms / 1000;
         return this.refused(event.error ?? {});
     }
   }
@@ -120,6 +124,11 @@ export class LiveSession {
   configure() {
     const input = { format: { type: "audio/pcm", rate: RATE }, turn_detection: TURN_DETECTION };
     this.send({ type: "session.update", session: { type: "transcription", audio: { input } } });
+  }
+
+  /** @param {{end: number}[]|undefined} words */
+  heard(words) {
+    this.heard_s = Math.max(this.heard_s, words?.at(-1)?.end ?? 0);
   }
 
   /** @param {string} item */
