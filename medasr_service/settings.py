@@ -91,6 +91,7 @@ class Settings(BaseSettings):
     spool_mb: int = Field(16, ge=0)
     spool_dir: Path | None = None
     max_concurrent_requests: int = Field(64, ge=1)
+    client_share: float = Field(0.75, gt=0, le=1)
     max_connections: int = Field(1024, ge=1)
     header_timeout_s: float = Field(10.0, gt=0, allow_inf_nan=False)
     request_timeout_s: int = Field(7200, ge=1)

@@ -12,12 +12,13 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from medasr_service.api import realtime_events as wire
 from medasr_service.api import realtime_session
+from medasr_service.api.clients import client_of
 from medasr_service.api.connection import ended
 from medasr_service.api.event_stream import FAILED
 from medasr_service.api.keys import SUBPROTOCOL
 from medasr_service.api.realtime_items import Items, new_id
 from medasr_service.api.realtime_session import TRANSCRIPTION, Json
-from medasr_service.api.served import Served, served_or_503
+from medasr_service.api.served import Live, Served, served_or_503
 from medasr_service.errors import Draining, InvalidRequest, MedASRError, NotReady
 from medasr_service.live.events import Reached
 from medasr_service.live.session import Manner, Session, TurnDetection
@@ -45,8 +46,10 @@ async def realtime(websocket: WebSocket) -> None:
     try:
         served = served_or_503(websocket.app.state)
         _check_query(websocket, served)
+        client = client_of(websocket.scope, settings)
+        served.check_live(client)
         connection = _Connection(websocket, served, settings)
-        with served.live(connection.leave, connection.wait_for_model):
+        with served.live(connection.hooks, client):
             await connection.run()
     except MedASRError as error:
         code = TRY_LATER if error.retry_after_s else POLICY
@@ -96,7 +99,9 @@ class _Connection:
         self._lock = asyncio.Lock()
         self._id = new_id("sess")
         self._expires_at = int(time.time() + settings.max_live_duration_s)
-        self._idle_since = time.monotonic()
+        self._begun = self._idle_since = time.monotonic()
+        self._heard_any = self._gives_way = False
+        self._receiving: asyncio.Timeout | None = None
         self._default = realtime_session.Session().updated(
             {"audio": {"input": {"transcription": {"formatting": settings.formatting}}}},
             realtime_session.Session(),
@@ -116,6 +121,20 @@ class _Connection:
         )
         self._items = Items()
         self._beside: set[asyncio.Task[None]] = set()
+
+    @property
+    def hooks(self) -> Live:
+        return Live(self.leave, self.wait_for_model, self.give_way, self.silent_s)
+
+    def silent_s(self) -> float:
+        """For how long it is there without a sound; 0 once it has heard one."""
+        return 0.0 if self._heard_any else time.monotonic() - self._begun
+
+    def give_way(self) -> None:
+        """To a session that waits, where this one has sent no sound."""
+        self._gives_way = True
+        if self._receiving:
+            self._receiving.reschedule(0)
 
     async def run(self) -> None:
         """Until the client leaves, or the session must end; its work is given up then."""
@@ -210,13 +229,15 @@ class _Connection:
     async def _receive(self) -> str | None:
         """The next message; None for a binary one. Only audio keeps a session that is idle."""
         idle_s = self._settings.live_idle_timeout_s
+        left_s = 0.0 if self._gives_way else self._idle_since + idle_s - time.monotonic()
         try:
-            async with asyncio.timeout(self._idle_since + idle_s - time.monotonic()):
+            async with asyncio.timeout(left_s) as self._receiving:
                 message = await self._websocket.receive()
         except TimeoutError:
-            raise InvalidRequest(
-                f"The session is over: no audio came for {idle_s:,.0f} s.", code="idle_timeout"
-            ) from None
+            why = ", and others wait" if self._gives_way else f" for {idle_s:,.0f} s"
+            raise InvalidRequest(f"The session is over: no audio came{why}.", code="idle_timeout") from None
+        finally:
+            self._receiving = None
         if message["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(message.get("code", NORMAL))
         text: str | None = message.get("text")
@@ -229,7 +250,7 @@ class _Connection:
                 samples = await self._samples(event)
                 self._session.append(samples)
                 if len(event.audio):
-                    self._idle_since = time.monotonic()
+                    self._idle_since, self._heard_any = time.monotonic(), True
             case wire.Commit():
                 self._session.check_commit(self._pcm.held)
                 self._session.append(self._pcm.flush())

@@ -9,20 +9,29 @@ from dataclasses import dataclass, field
 from starlette.datastructures import State
 
 from medasr_service.api.pace import Pace
-from medasr_service.errors import Busy, Draining, ModelNotFound, NotReady
+from medasr_service.api.places import Place, Places
+from medasr_service.errors import Draining, ModelNotFound, NotReady
 from medasr_service.model.checkpoint import DEMO_NOTICE, Checkpoint
 from medasr_service.transcriber import Transcriber
+
+SILENT_S = 10.0  # a live session that has sent no sound for so long gives way to one that waits
 
 
 def _nothing() -> None: ...
 
 
 @dataclass(frozen=True, eq=False)
-class _Live:
-    """What a live session is told."""
+class Live:
+    """What a live session is told; and for how long it has sent no sound at all, 0 once it has."""
 
     leave: Callable[[], None]
-    wait_for_model: Callable[[], None]
+    wait_for_model: Callable[[], None] = _nothing
+    give_way: Callable[[], None] = _nothing
+    silent_s: Callable[[], float] = float
+
+    def yields(self) -> float | None:
+        silent_s = self.silent_s()
+        return silent_s if silent_s >= SILENT_S else None
 
 
 @dataclass
@@ -30,6 +39,7 @@ class Served:
     """The model behind the routes; ``engine`` is empty until the model has really run.
 
     ``aliases``: names that it answers to besides its own, for clients that cannot be told another.
+    ``client_share``: of the places for transcriptions and for live sessions, what one client alone may hold.
     A service that is ``draining`` finishes what is under way, and admits nothing new.
     """
 
@@ -40,11 +50,15 @@ class Served:
     created: int = field(default_factory=lambda: int(time.time()))
     max_live_streams: int = 16
     aliases: tuple[str, ...] = ()
+    client_share: float = 1.0
     draining: bool = False
     lost: bool = False  # the model, for now: its process ended, or hung
-    _places: list[Pace | None] = field(default_factory=list)
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
-    _live: list["_Live"] = field(default_factory=list)
+    _live: list[Live] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._places = Places("transcriptions", self.max_concurrent_requests, self.client_share)
+        self._live_places = Places("live sessions", self.max_live_streams, self.client_share)
 
     @property
     def _active(self) -> int:
@@ -120,53 +134,42 @@ class Served:
         return [self.card_of(name) for name in dict.fromkeys((self.checkpoint.id, *self.aliases))]
 
     @contextmanager
-    def admitted(self, pace: Pace | None = None) -> Iterator[None]:
+    def admitted(self, client: str = "", pace: Pace | None = None) -> Iterator[None]:
         """Counts a transcription in and out; raises Busy at the limit, Draining where the service leaves.
 
         At the limit, an upload that is slow gives its place.
         """
         if self.draining:
             raise Draining
-        if self._active >= self.max_concurrent_requests and not self._take_a_place():
-            raise Busy(f"{self._active} transcriptions are under way, the limit of this service. Try again.")
-        self._places.append(pace)
+
+        def yields() -> float | None:
+            return -pace.received if pace and pace.slow else None
+
         try:
-            yield
+            with self._places.taken(Place(client, yields, pace.revoke if pace else _nothing)):
+                yield
         finally:
-            if pace is None or not pace.revoked:
-                self._places.remove(pace)
             self._idle.set()
 
-    def _take_a_place(self) -> bool:
-        slow = [pace for pace in self._places if pace and pace.slow]
-        if not slow:
-            return False
-        slowest = min(slow, key=lambda pace: pace.received)
-        self._places.remove(slowest)
-        slowest.revoke()
-        return True
+    def check_live(self, client: str = "") -> None:
+        """Raises Busy where a live session would find no place: to make one costs more than to refuse it."""
+        self._live_places.check(client)
 
     @contextmanager
-    def live(
-        self, leave: Callable[[], None], wait_for_model: Callable[[], None] = _nothing
-    ) -> Iterator[None]:
+    def live(self, session: Live, client: str = "") -> Iterator[None]:
         """Counts a live session in and out; raises Busy at the limit, Draining where the service leaves.
 
-        ``leave`` is called where the service leaves later: the session ends its turn then. ``wait_for_model``
-        where the model is gone for a moment.
+        At the limit, a session that has sent no sound gives its place.
         """
         if self.draining:
             raise Draining
-        if len(self._live) >= self.max_live_streams:
-            limit = f"{self.max_live_streams} live sessions are under way, the limit of this service."
-            raise Busy(f"{limit} Try again.")
-        session = _Live(leave, wait_for_model)
-        self._live.append(session)
-        try:
-            yield
-        finally:
-            self._live.remove(session)
-            self._idle.set()
+        with self._live_places.taken(Place(client, session.yields, session.give_way)):
+            self._live.append(session)
+            try:
+                yield
+            finally:
+                self._live.remove(session)
+                self._idle.set()
 
 
 def served_or_503(state: State) -> Served:

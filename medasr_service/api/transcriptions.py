@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.datastructures import FormData, State, UploadFile
 
 from medasr_service.api import parameters, uploads
+from medasr_service.api.clients import client_of
 from medasr_service.api.connection import while_connected
 from medasr_service.api.event_stream import EventStream
 from medasr_service.api.pace import pace_of
@@ -136,7 +137,7 @@ async def _upload(request: Request, state: State, file_field: str) -> AsyncItera
     """The request's place among those under way, and its recording, both until the last read of it."""
     served = served_or_503(state)
     settings: Settings = state.settings
-    with served.admitted(pace_of(request.scope)):
+    with served.admitted(client_of(request.scope, settings), pace_of(request.scope)):
         form = await uploads.read_form(request, settings, file_field=file_field)
         try:
             fields = parameters.parse(form, request.query_params)

@@ -212,6 +212,7 @@ class MedASR:
             SETTINGS.max_concurrent_requests,
             max_live_streams=SETTINGS.max_live_streams,
             aliases=tuple(SETTINGS.model_aliases),
+            client_share=SETTINGS.client_share,
         )
         application().state.served = self._served
 

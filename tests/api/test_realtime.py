@@ -713,3 +713,26 @@ async def _flood(socket: ClientConnection) -> int:
             await socket.send(json.dumps(update(transcription={"prompt": "x" * 10_000})))
             sent += 1
     return sent
+
+
+def test_a_session_without_sound_gives_way_to_one_that_waits(
+    make_app: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once in this test: the one that has sent sound stays, and so would one that has just begun."""
+    app = make_app(max_live_streams=2)
+    with app.websocket_connect(URL) as speaking, app.websocket_connect(URL) as silent:
+        Talk(speaking).hear()
+        Talk(silent).hear()
+        speaking.send_text(json.dumps(append(SPEECH)))
+        with app.websocket_connect(URL) as early:
+            assert Talk(early).error()["code"] == "busy"
+        monkeypatch.setattr("medasr_service.api.served.SILENT_S", 1e-9)
+        with app.websocket_connect(URL) as third:
+            assert Talk(third).hear()["type"] == "session.created"
+            error = Talk(silent).error()
+            assert error["code"] == "idle_timeout"
+            assert "others wait" in error["message"]
+            with pytest.raises(WebSocketDisconnect):
+                silent.receive_text()
+            still_works(Talk(third))
+        assert Talk(speaking).hear()["type"] != "error"
