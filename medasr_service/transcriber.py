@@ -11,6 +11,8 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO, Literal, TypeAlias
 
+from medasr_service.audio import notes
+from medasr_service.audio.pieces import Damaged
 from medasr_service.audio.reader import InThreads, Reader, in_thread
 from medasr_service.audio.stream import AudioInfo
 from medasr_service.decoding.confidence import AS_IT_IS, Confidence
@@ -23,7 +25,7 @@ from medasr_service.segmenter import Segmenter
 from medasr_service.settings import Settings
 from medasr_service.text import notices
 from medasr_service.text.boundaries import Levels
-from medasr_service.text.transcript import Segment, Transcript, Warned
+from medasr_service.text.transcript import Lost, Segment, Transcript, Warned
 from medasr_service.windows import chunking, pauses
 from medasr_service.windows.chunking import Chunk, Stitcher
 
@@ -44,6 +46,7 @@ class Options:
     formatting: Literal["dictation", "raw"]
     decoding: Decoding = "greedy"
     keywords: tuple[str, ...] = ()  # besides those of the settings
+    damaged: Damaged = "refuse"  # what becomes of a recording of which a part cannot be read
 
     @classmethod
     def defaults(cls, settings: Settings) -> "Options":
@@ -117,11 +120,14 @@ class Transcriber:
         options = replace(Options.defaults(self._settings), decoding="greedy", keywords=clean(keywords))
         return self._search(options)
 
-    async def inspect(self, file: BinaryIO) -> AudioInfo:
-        """Refuses what cannot be transcribed (InvalidAudio and its children) before any of it is."""
+    async def inspect(self, file: BinaryIO, damaged: Damaged = "refuse") -> AudioInfo:
+        """Refuses what cannot be transcribed (InvalidAudio and its children) before any of it is.
+
+        ``damaged``: "skip" is content with what can be read.
+        """
         limits = self._settings
         return await self._reader.inspect(
-            file, max_duration_s=limits.max_duration_s, max_channels=limits.max_channels
+            file, max_duration_s=limits.max_duration_s, max_channels=limits.max_channels, damaged=damaged
         )
 
     def gain(self, info: AudioInfo) -> float:
@@ -132,7 +138,7 @@ class Transcriber:
     ) -> Transcript:
         """All segments of ``stream``, joined. ``on_segment`` hears of each as it comes."""
         warned = await in_thread(self.check, options)
-        info = await self.inspect(file)
+        info = await self.inspect(file, options.damaged)
         found = []
         async with aclosing(self.stream(file, info, options)) as stream:
             async for segment in stream:
@@ -148,7 +154,8 @@ class Transcriber:
             segments=tuple(found),
             duration=info.duration,
             gain=self.gain(info),
-            warnings=(*warned, *notices.of_segments(found)),
+            warnings=(*warned, *of_recording(info), *notices.of_segments(found)),
+            lost=tuple(Lost(loss.start, loss.seconds) for loss in info.losses),
         )
 
     async def stream(
@@ -269,3 +276,8 @@ async def _chunks(
             yield chunk
     for chunk in splitter.finish():
         yield chunk
+
+
+def of_recording(info: AudioInfo) -> tuple[Warned, ...]:
+    """What is to be known of how the recording was heard."""
+    return tuple(Warned(code, message) for code, message in notes.of(info))

@@ -71,6 +71,7 @@ class Parameters(BaseModel):
     formatting: Literal["dictation", "raw"] | None = None
     decoding: Literal["greedy", "lm"] | None = None
     keywords: list[str] = []
+    damaged: Literal["refuse", "skip"] = "refuse"
 
     def options(self, settings: Settings) -> Options:
         """Raises InvalidRequest where the window does not fit."""
@@ -93,6 +94,7 @@ class Parameters(BaseModel):
             self.formatting or default.formatting,
             self.decoding or default.decoding,
             keywords.clean(self.keywords),
+            self.damaged,
         )
 
 

@@ -179,7 +179,9 @@ async def _stream(request: Request, upload: _Upload, resources: AsyncExitStack) 
     """Segments as they come; the upload stays open, and its place taken, until the last of them."""
     transcriber, fields = upload.served.transcriber, upload.fields
     warned = await while_connected(request.receive, in_thread(transcriber.check, upload.options))
-    info = await while_connected(request.receive, transcriber.inspect(upload.recording))
+    info = await while_connected(
+        request.receive, transcriber.inspect(upload.recording, upload.options.damaged)
+    )
     heard_s = 0.0
     verbose = fields.response_format == "verbose_json"
     logprobs = "logprobs" in fields.include

@@ -108,7 +108,10 @@ def _parts(file: BinaryIO, runs: list[Run], until: int | None) -> Iterator[Part]
 
 
 def _is_harmless(file: BinaryIO, run: Run, end: int, *, at_end: bool) -> bool:
-    """Whether what stands behind a run is no lost sound: tags, text, too little; at the end, zeros."""
+    """Whether what stands behind a run is no lost sound: tags, text, zeros; at the end also a rest of bytes.
+
+    Between frames, other bytes are what is left of some; zeros as long as a frame may stand in place of it.
+    """
     at = run.end
     frame_bytes = (run.end - run.start) / max(1, run.frames)
     for _ in range(MAX_TAGS + (end - at) // WINDOW):
@@ -121,8 +124,10 @@ def _is_harmless(file: BinaryIO, run: Run, end: int, *, at_end: bool) -> bool:
         block = file.read(min(WINDOW, end - at))
         tags = [found for name in TAG_NAMES if (found := block.find(name, 1)) > 0]
         block = block[: min(tags, default=len(block))]
-        plain = block.strip(b"\0") if at_end else block
-        if len(plain) >= frame_bytes and not _is_text(plain):
+        plain = block.strip(b"\0")
+        if len(plain) >= (frame_bytes if at_end else 1) and not _is_text(plain):
+            return False
+        if not at_end and len(block) - len(plain) >= frame_bytes:
             return False
         at += max(1, len(block))
     return False

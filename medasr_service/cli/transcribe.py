@@ -50,6 +50,10 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--decoding", choices=("greedy", "lm"), help="lm: with the language model; default: as set"
     )
+    parser.add_argument(
+        "--damaged", choices=("refuse", "skip"), default="refuse",
+        help="skip: hear what can be read of a damaged recording, and say what is missing",
+    )  # fmt: skip
     parser.add_argument("--keyword", action="append", default=[], help="a term to favour; may be repeated")
     parser.add_argument("--keywords-file", type=Path, help="terms to favour, one a line")
     parser.add_argument(
@@ -79,6 +83,8 @@ def run(options: argparse.Namespace, config: Settings) -> int:
             print(f"{name}:")
         try:
             transcript = _transcribe(name, transcriber, chosen, options)
+            for warned in () if options.jsonl else transcript.warnings:
+                print(f"medasr: {name}: {warned.message}", file=sys.stderr)
             if options.stream:
                 print(flush=True)
                 continue
@@ -109,6 +115,7 @@ def _chosen(options: argparse.Namespace, config: Settings) -> Options:
         formatting=options.formatting or defaults.formatting,
         decoding=options.decoding or defaults.decoding,
         keywords=keywords.clean([*options.keyword, *keywords.read(options.keywords_file)]),
+        damaged=options.damaged,
     )
 
 
@@ -121,7 +128,7 @@ def _transcribe(
             return asyncio.run(transcriber.transcribe(file, chosen, on_segment=_print))
         if options.no_progress or not sys.stderr.isatty():
             return asyncio.run(transcriber.transcribe(file, chosen))
-        total = asyncio.run(transcriber.inspect(file)).duration
+        total = asyncio.run(transcriber.inspect(file, chosen.damaged)).duration
         bar = stack.enter_context(tqdm(total=round(total, 1), desc=name, bar_format=BAR, leave=False))
         return asyncio.run(transcriber.transcribe(file, chosen, on_segment=partial(_advance, bar)))
 

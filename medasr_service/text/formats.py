@@ -8,7 +8,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from medasr_service.text import cues
+from medasr_service.text import cues, losses
 from medasr_service.text.shown import Shown, alone, shown
 from medasr_service.text.transcript import WORD_START, Segment, Transcript, Unclear, Warned, Word
 
@@ -93,7 +93,7 @@ def token_usage(audio_tokens: int, output_tokens: int) -> Json:
 
 
 def to_text(transcript: Transcript) -> str:
-    return transcript.text + "\n"
+    return losses.marked(transcript).text + "\n"
 
 
 def _segment(segment: Segment) -> Json:
@@ -160,7 +160,7 @@ def _cues(
     transcript: Transcript, *, header: str, decimal: str, numbered: bool, escape: Callable[[str], str]
 ) -> str:
     blocks = []
-    for number, cue in enumerate(cues.cut(transcript), 1):
+    for number, cue in enumerate(cues.cut(losses.marked(transcript)), 1):
         times = f"{_timestamp(cue.start, decimal)} --> {_timestamp(cue.end, decimal)}"
         lines = "\n".join(cue.lines)
         blocks.append((f"{number}\n" if numbered else "") + f"{times}\n{escape(lines)}\n")

@@ -87,8 +87,19 @@ class Warned:
 
 
 @dataclass(frozen=True, slots=True)
+class Lost:
+    """A part of the recording that could not be read; in seconds, ``seconds`` 0 where nobody knows."""
+
+    start: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Transcript:
-    """The transcript of one recording; ``duration`` in seconds, ``gain`` as applied before the model."""
+    """The transcript of one recording; ``duration`` in seconds, ``gain`` as applied before the model.
+
+    ``lost`` is what could not be read of it; the text goes over that without a word.
+    """
 
     text: str
     raw_text: str
@@ -97,6 +108,7 @@ class Transcript:
     gain: float
     language: str = "en"
     warnings: tuple[Warned, ...] = ()
+    lost: tuple[Lost, ...] = ()
 
     @property
     def words(self) -> tuple[Word, ...]:

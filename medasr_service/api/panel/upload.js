@@ -27,7 +27,7 @@ export class Cancelled extends Error {}
  */
 export function transcribe({ url, key, file, name, signal }, watcher) {
   const form = new FormData();
-  for (const [field, value] of Object.entries({ stream: "true", response_format: "verbose_json" })) form.append(field, value);
+  for (const [field, value] of Object.entries({ stream: "true", response_format: "verbose_json", damaged: "skip" })) form.append(field, value);
   form.append("timestamp_granularities[]", "segment");
   form.append("timestamp_granularities[]", "word");
   form.append("file", file, name);

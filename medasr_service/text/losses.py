@@ -1,0 +1,40 @@
+"""Where a part of the recording could not be read, in the text itself: ``[2.1 s could not be read]``."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from medasr_service.text.transcript import Lost, Segment, Transcript, Word
+
+LEAST_S = 0.05  # of a length that is worth telling
+
+
+def mark(lost: Lost) -> str:
+    if lost.seconds < LEAST_S:
+        return "[a part could not be read]"
+    return f"[{lost.seconds:,.1f} s could not be read]"
+
+
+def marked(transcript: Transcript) -> Transcript:
+    """The same, with a mark as a word of its own at each place; for what people read, not for programs."""
+    if not transcript.lost:
+        return transcript
+    segments = list(transcript.segments) or [Segment(0, 0.0, transcript.duration, "", "", (), 0.0, 0.0)]
+    for lost in transcript.lost:
+        at = max((i for i, each in enumerate(segments) if each.start <= lost.start), default=0)
+        words = _with(segments[at].words, lost)
+        segments[at] = replace(segments[at], words=words, text="".join(word.written for word in words))
+    text = "".join(segment.text for segment in segments)
+    return replace(transcript, segments=tuple(segments), text=text)
+
+
+def _with(words: Sequence[Word], lost: Lost) -> tuple[Word, ...]:
+    """The mark goes before the first word that begins behind the place."""
+    at = next((i for i, word in enumerate(words) if word.start >= lost.start), len(words))
+    while at < len(words) and not words[at].written:  # of a heading that was written as one
+        at += 1
+    written = mark(lost) if at == 0 else f" {mark(lost)}"
+    word = Word(mark(lost), lost.start, lost.start + max(lost.seconds, 0.01), 1.0, (), written)
+    following = list(words[at:])
+    if at == 0 and following and not following[0].written[:1].isspace():
+        following[0] = replace(following[0], written=f" {following[0].written}")
+    return (*words[:at], word, *following)
