@@ -111,6 +111,7 @@ class _Reading:
         self._damage = deque(container.damage)
         self._lost_s = 0.0  # in packets that could not be decoded since the last frame
         self._failed = False
+        self._is_told = False  # why the container is known to be damaged
         self._to_float, self._channels = av.AudioResampler(format="fltp"), 0
         self._held: list[Block] = []  # a packet is a few milliseconds: what follows works on longer pieces
         self._held_values = 0
@@ -178,6 +179,7 @@ class _Reading:
         yield from self._release()
         if missing_s and not why and self._container.counts_samples:
             why = self._container.cut_off or "a part is missing"
+            self._is_told = True
         self._check(self._rate, 1, self._position / self._rate + missing_s)
         self._position += round(missing_s * self._rate)
         yield Flaw(missing_s, why) if why else Gap(missing_s)
@@ -218,7 +220,7 @@ class _Reading:
             yield Flaw(max(self._lost_s, missing_s), "it cannot be decoded there")
         elif self._damage:
             yield Flaw(max(0.0, missing_s), self._damage[0].why)
-        elif self._container.cut_off:
+        elif self._container.cut_off and not (self._is_told and missing_s <= self._container.end_slack_s):
             yield Flaw(max(0.0, missing_s), self._container.cut_off)
         elif missing_s > self._container.end_slack_s:
             yield Flaw(missing_s, f"the file announces {end_s:,.1f} s")
