@@ -28,6 +28,7 @@ from medasr_service.text import formats
 
 MIB = 1 << 20
 NORMAL, POLICY, TOO_BIG, BROKEN, TRY_LATER = 1000, 1008, 1009, 1011, 1013  # the WebSocket's codes
+SAID_LATER = {"rate", "sample_rate", "format", "input_audio_format", "encoding"}  # never silently ignored
 LARGE_BYTES = 64 << 10  # a message of more is worked on beside the event loop, not to hold up the others
 
 # A session that must end goes on until nobody has spoken for LEAVE_QUIET_S, or nothing came for LEAVE_IDLE_S;
@@ -66,6 +67,12 @@ def _check_query(websocket: WebSocket, served: Served) -> None:
     intent = websocket.query_params.get("intent", "transcription")
     if intent != "transcription":
         raise InvalidRequest("Only intent=transcription is served here.", param="intent")
+    for name in SAID_LATER & {key.lower() for key in websocket.query_params}:
+        raise InvalidRequest(
+            f"Unknown parameter: {name!r}. The format of the audio is said by session.update.",
+            param=name,
+            code="unknown_parameter",
+        )
     model = websocket.query_params.get("model")
     if model and not served.serves(model):
         raise served.refusal(model, status=400)

@@ -469,10 +469,17 @@ def test_a_crash_of_the_model_closes_the_session_and_tells_no_internals(
         assert closed.value.code == 1011
 
 
-@pytest.mark.parametrize("query", ["intent=conversation", "intent=transcription&model=whisper-1"])
-def test_what_is_not_served_is_refused(make_app: Callable[..., TestClient], query: str) -> None:
+@pytest.mark.parametrize(
+    ("query", "param"),
+    [
+        ("intent=conversation", "intent"),
+        ("intent=transcription&model=whisper-1", "model"),
+        ("intent=transcription&sample_rate=16000", "sample_rate"),
+    ],
+)
+def test_what_is_not_served_is_refused(make_app: Callable[..., TestClient], query: str, param: str) -> None:
     with make_app().websocket_connect(f"/v1/realtime?{query}") as socket:
-        assert Talk(socket).error()["param"] == ("model" if "model" in query else "intent")
+        assert Talk(socket).error()["param"] == param
         with pytest.raises(WebSocketDisconnect) as closed:
             socket.receive_text()
         assert closed.value.code == 1008
