@@ -10,7 +10,7 @@ from medasr_service.errors import InvalidAudio, MedASRError
 P = ParamSpec("P")
 T = TypeVar("T")
 
-OURS = (errno.EIO, errno.EMFILE, errno.ENFILE)  # the disk, or this process: not the recording
+OURS = (errno.EIO, errno.EMFILE, errno.ENFILE, errno.EPERM, errno.EACCES)  # the disk, or this process
 
 
 def guarded(decode: Callable[P, Iterator[T]]) -> Callable[P, Iterator[T]]:

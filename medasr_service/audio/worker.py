@@ -8,9 +8,11 @@ recording meets. One copy always waits ahead.
 
 import fcntl
 import gc
+import importlib
 import io
 import json
 import os
+import pkgutil
 import signal
 import socket
 import sys
@@ -42,7 +44,7 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how a copy ended
     sandbox.name("medasr-decoders")
-    _warm_up()
+    warm_up()
     gc.disable()
     gc.freeze()
     spare = _copy(control)
@@ -67,8 +69,11 @@ def _receive_job(control: socket.socket) -> tuple[bytes, list[int]] | None:
     return (data, descriptors) if data else None
 
 
-def _warm_up() -> None:
-    """Runs what is loaded at first use, so that no copy has to."""
+def warm_up() -> None:
+    """Loads and runs what is loaded at first use: a copy can load nothing any more, and need not."""
+    for module in pkgutil.walk_packages(av.__path__, "av."):  # PyAV loads a kind of track when it meets one
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
     for kind in ("WAV", "FLAC"):
         file = io.BytesIO()
         soundfile.write(file, np.zeros((4_800, 2)), 48_000, format=kind)

@@ -33,7 +33,14 @@ def test_an_error_that_no_one_thought_of_is_a_refusal(error: Exception) -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [EmptyAudio("The file is empty."), ImportError(), MemoryError(), OSError(errno.EIO, "x")]
+    "error",
+    [
+        EmptyAudio("The file is empty."),
+        ImportError(),
+        MemoryError(),
+        OSError(errno.EIO, "x"),
+        PermissionError(errno.EPERM, "x"),
+    ],
 )
 def test_an_error_that_is_no_fault_of_the_bytes_stays_what_it_is(error: Exception) -> None:
     with pytest.raises(type(error)):

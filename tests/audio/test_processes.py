@@ -19,7 +19,7 @@ import pytest
 from medasr_service.audio import stream as audio
 from medasr_service.audio.processes import Decoders
 from medasr_service.errors import AudioTooLong, EmptyAudio, InvalidAudio, NotReady, UnsupportedAudio
-from tests.audio.test_stream import encode, sound
+from tests.audio.test_stream import encode, ffmpeg, sound
 from tests.conftest import PATIENCE_S, ROOT, SAMPLE
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -284,3 +284,26 @@ async def test_a_decoder_knows_no_key_and_holds_nothing_of_others(
             assert _held(process, "socket:") == 2  # its channel, and what shows that somebody waits
             assert process.num_fds() == 6  # and the recording, and three times nothing
     decoders.close()
+
+
+async def test_a_recording_beside_pictures_and_text_is_read(decoders: Decoders, tmp_path: Path) -> None:
+    """PyAV loads what it needs for a track when it meets the first of its kind; decoders can load nothing."""
+    text = tmp_path / "text.srt"
+    text.write_text("1\n00:00:00,000 --> 00:00:01,000\nA line\n")
+    more = [
+        "-f",
+        "lavfi",
+        "-i",
+        "color=s=16x16:d=1.5",
+        "-i",
+        str(text),
+        "-map",
+        "0",
+        "-map",
+        "1",
+        "-map",
+        "2",
+    ]
+    data = ffmpeg(encode(sound()), "mp4", *more, "-c:v", "mpeg4", "-c:a", "aac", "-c:s", "mov_text")
+    info = await decoders.inspect(io.BytesIO(data), **LIMITS)
+    assert info.duration == pytest.approx(1.5, abs=0.1)
