@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -167,10 +167,15 @@ def free_port() -> int:
 
 
 class Service:
-    """`bentoml serve` as users start it, in a process group of its own."""
+    """`bentoml serve` as users start it, or another ``command``, in a process group of its own."""
 
     def __init__(
-        self, log: Path, target: str = "service:MedASR", folder: Path = ROOT, **variables: str
+        self,
+        log: Path,
+        target: str = "service:MedASR",
+        folder: Path = ROOT,
+        command: Sequence[str | Path] = (),
+        **variables: str,
     ) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -180,7 +185,7 @@ class Service:
         environment = {**os.environ, **home, "MEDASR_PORT": str(self.port), **variables}
         with log.open("wb") as output:
             self.process = subprocess.Popen(
-                [Path(sys.executable).with_name("bentoml"), "serve", target],
+                command or [Path(sys.executable).with_name("bentoml"), "serve", target],
                 cwd=folder,
                 env=environment,
                 stdout=output,
@@ -215,9 +220,14 @@ def start_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable
     """Starts services that are stopped at the end; further keywords are environment variables."""
     started: list[Service] = []
 
-    def start(target: str = "service:MedASR", folder: Path = ROOT, **variables: str) -> Service:
+    def start(
+        target: str = "service:MedASR",
+        folder: Path = ROOT,
+        command: Sequence[str | Path] = (),
+        **variables: str,
+    ) -> Service:
         log = tmp_path_factory.mktemp("service") / "log.txt"
-        started.append(Service(log, target, folder, **variables))
+        started.append(Service(log, target, folder, command, **variables))
         return started[-1]
 
     yield start
