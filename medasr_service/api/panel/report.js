@@ -68,8 +68,8 @@ export class Report {
     element.className = "w";
     element.tabIndex = -1;
     this.pieces.set(element, piece);
-    if (piece.unclear) marked(element, MISSING[piece.unclear]).classList.add("missing");
-    else if (piece.probability < (this.threshold ?? 0)) marked(element, `${Math.round(piece.probability * 100)} % sure`);
+    if (piece.unclear) mark(element, MISSING[piece.unclear]).classList.add("missing");
+    else if (piece.probability < (this.threshold ?? 0)) mark(element, `${Math.round(piece.probability * 100)} % sure`);
     return element;
   }
 
@@ -126,7 +126,7 @@ const MISSING = {
 };
 
 /** @param {HTMLElement} element @param {string} why */
-function marked(element, why) {
+function mark(element, why) {
   element.classList.add("doubt");
   element.title = why;
   element.setAttribute("role", "button");
