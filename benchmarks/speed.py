@@ -160,7 +160,7 @@ def running(name: str) -> Iterator[Contender]:
 def export(precision: str) -> None:
     """Beforehand: the time to readiness is that with an artefact."""
     environment = {**os.environ, "MEDASR_MODEL": str(CHECKPOINT), "MEDASR_PRECISION": precision}
-    command = [sys.executable, "-m", "medasr_service.cli", "export"]
+    command = [sys.executable, "-m", "medasr_service", "export"]
     subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
 
 

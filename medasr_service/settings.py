@@ -1,5 +1,6 @@
 """Settings: MEDASR_* in the environment, over config/inference.yaml, over the defaults here."""
 
+import json
 import os
 import re
 from pathlib import Path
@@ -78,7 +79,7 @@ class Settings(BaseSettings):
     beam_size: int = Field(16, ge=1, le=1000)
     beam_size_token: int = Field(16, ge=1)
     beam_threshold: float = Field(12.0, gt=0, le=1000)
-    keywords: list[str] = []
+    keywords: Annotated[list[str], NoDecode] = []
     keywords_file: Path | None = None
     keyword_score: float = Field(1.0, ge=0, le=10)
     normalize: bool = True
@@ -155,6 +156,25 @@ class Settings(BaseSettings):
     @classmethod
     def _listed(cls, names: object) -> object:
         return _split(names) if isinstance(names, str) else names
+
+    @field_validator("keywords", mode="before")
+    @classmethod
+    def _terms(cls, terms: object) -> object:
+        """A variable has commas between them, or is JSON: a term may have a comma in it."""
+        if not isinstance(terms, str):
+            return terms
+        if not terms.lstrip().startswith("["):
+            return _split(terms)
+        try:
+            return json.loads(terms)
+        except ValueError:
+            raise ValueError("neither a JSON list nor terms with commas between them") from None
+
+    @field_validator("host")
+    @classmethod
+    def _an_address(cls, host: str) -> str:
+        """What listens wants a number; localhost is this one on every machine."""
+        return "127.0.0.1" if host.lower() == "localhost" else host
 
     @field_validator("model_aliases")
     @classmethod

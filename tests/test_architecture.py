@@ -33,9 +33,10 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("api", "transcriber", "engines", "audio", "text", "model", "settings", "errors"),
     },
     "cli": {
-        *("evaluation", "live", "transcriber", "engines", "decoding", "audio", "text", "model"),
+        *("serving", "evaluation", "live", "transcriber", "engines", "decoding", "audio", "text", "model"),
         *("settings", "errors", "version"),
     },
+    "__main__": {"cli"},
     "service": {"serving"},
 }
 FORBIDDEN_NAMES = {"utils", "helpers", "common", "core", "manager", "managers", "factory", "registry", "misc"}

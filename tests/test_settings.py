@@ -61,6 +61,10 @@ def test_the_file_wins_over_the_defaults(config: Path) -> None:
         ("NORMALIZE", "false", False),
         ("FORMATTING", "raw", "raw"),
         ("SPOOL_DIR", "/spool", Path("/spool")),
+        ("HOST", "localhost", "127.0.0.1"),
+        ("KEYWORDS", "Ozempic, Wegovy", ["Ozempic", "Wegovy"]),
+        ("KEYWORDS", "Ozempic", ["Ozempic"]),
+        ("KEYWORDS", '["Ozempic, pen", "Wegovy"]', ["Ozempic, pen", "Wegovy"]),
     ],
 )
 def test_the_environment_wins_over_the_file(
@@ -121,6 +125,8 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> N
         ("FORMATTING", "html", "'dictation' or 'raw'"),
         ("PRECISION", "fp16", "overflow in fp16"),
         ("NORMALIZE", "perhaps", "boolean"),
+        ("KEYWORDS", '["Ozempic"', "neither a JSON list nor terms with commas"),
+        ("KEYWORDS", "[1]", "string"),
     ],
 )
 def test_a_bad_value_stops_with_one_line(

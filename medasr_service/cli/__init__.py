@@ -9,25 +9,32 @@ import logging
 import sys
 from collections.abc import Sequence
 
+import argcomplete
+
 from medasr_service import settings
-from medasr_service.cli import evaluate, export, format, listen, transcribe, verify
-from medasr_service.cli.status import EXIT_OK, EXIT_SOME_FAILED, EXIT_USAGE
+from medasr_service.cli import completion, evaluate, export, format, listen, serve, transcribe, verify
+from medasr_service.cli.console import OutputClosed, forget, tell
+from medasr_service.cli.status import EXIT_OK, EXIT_PIPE, EXIT_SOME_FAILED, EXIT_STOPPED, EXIT_USAGE
 from medasr_service.errors import MedASRError
+from medasr_service.version import VERSION
 
 __all__ = ["EXIT_OK", "EXIT_SOME_FAILED", "EXIT_USAGE", "main"]
 
-COMMANDS = (transcribe, format, evaluate, export, verify, listen)
+COMMANDS = (transcribe, serve, listen, format, evaluate, verify, export, completion)
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="medasr", description="Medical dictation to text.")
+    parser.add_argument("--version", action="version", version=f"medasr {VERSION}")
     commands = parser.add_subparsers(dest="command", required=True)
     for command in COMMANDS:
         command.add(commands)
+    argcomplete.autocomplete(parser)  # ends here where a shell asks
     return parser.parse_args(arguments)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit status; whatever ends a command is at most one line."""
     options = parse(arguments)
     logging.basicConfig(format="medasr: %(message)s")
     logging.getLogger("bentoml.medasr").setLevel(logging.INFO)
@@ -39,6 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status: int = options.run(options, config)
     except MedASRError as error:
-        print(f"medasr: {error.message}", file=sys.stderr)
+        tell(error.message)
         return EXIT_USAGE
+    except KeyboardInterrupt:
+        tell("stopped")
+        return EXIT_STOPPED
+    except OutputClosed:
+        return EXIT_PIPE
+    finally:
+        forget()
     return status

@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from medasr_service.cli import model
+from medasr_service.cli.console import put, tell
 from medasr_service.cli.status import EXIT_OK, EXIT_SOME_FAILED, EXIT_STOPPED
 from medasr_service.decoding import keywords, language_model
 from medasr_service.errors import UsageError
@@ -90,7 +91,7 @@ def run(options: argparse.Namespace, config: Settings) -> int:
         merged = {name: value for each in conditions.values() for name, value in each.items()}
         return _report(summary.evaluate(options.source.name, merged, clips), options.output_dir)
     except KeyboardInterrupt:
-        print("medasr: stopped" + "; run it again to go on" * bool(options.output_dir), file=sys.stderr)
+        tell("stopped" + "; run it again to go on" * bool(options.output_dir))
         return EXIT_STOPPED
     except OSError as error:  # of recordings it is a result
         raise UsageError(f"{options.output_dir} cannot be written: {error.strerror or error}") from None
@@ -106,7 +107,7 @@ def _prepare(options: argparse.Namespace, config: Settings) -> tuple[Transcriber
     if missing := set(decodings) - set(transcriber.decodings):
         raise UsageError(f"there is no language model for --decoding {missing.pop()}")
     if not options.decoding and "lm" not in decodings:
-        print("medasr: there is no language model: greedy decoding alone", file=sys.stderr)
+        tell("there is no language model: greedy decoding alone")
     return transcriber, {
         decoding: _conditions(checked, config, decoding, options.formatting) for decoding in decodings
     }
@@ -135,7 +136,7 @@ def _report(evaluation: "Evaluation", folder: Path | None) -> int:
         output.write(folder / f"{REPORT}.md", text)
         output.write(folder / f"{REPORT}.json", report.to_json(evaluation))
         output.write(folder / f"{REPORT}.html", page.to_html(evaluation))
-    print(text, end="")
+    put(text, end="")
     return EXIT_SOME_FAILED if any(each.failed for each in evaluation.summaries) else EXIT_OK
 
 

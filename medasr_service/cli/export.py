@@ -4,8 +4,10 @@ import argparse
 from typing import Any
 
 from medasr_service import engines
+from medasr_service.cli.console import put
 from medasr_service.cli.status import EXIT_OK
 from medasr_service.decoding import language_model
+from medasr_service.engines import artefact
 from medasr_service.model import checkpoint
 from medasr_service.settings import Settings
 
@@ -21,7 +23,9 @@ def add(commands: Any) -> None:
 def run(_options: argparse.Namespace, config: Settings) -> int:
     found = checkpoint.resolve(config, ask_hub=True)
     model = engines.prepare(found, config)
-    if model.is_relative_to(config.cache_dir):  # one that came with the sources has them beside it
+    if config.resolved_engine == "onnx":
+        model = artefact.keep(found, model, config.cache_dir, config.precision)
+    if model.is_relative_to(config.cache_dir):
         language_model.keep(found, config, model.parent)
-    print(model)
+    put(str(model))
     return EXIT_OK

@@ -12,6 +12,7 @@ import numpy as np
 
 from medasr_service.audio.stream import SAMPLE_RATE
 from medasr_service.cli import model
+from medasr_service.cli.console import put, tell
 from medasr_service.cli.status import EXIT_OK
 from medasr_service.decoding import keywords
 from medasr_service.errors import InvalidRequest, MedASRError, UsageError
@@ -50,7 +51,7 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace, config: Settings) -> int:
     if options.list_devices:
-        print(_sounddevice().query_devices())
+        put(str(_sounddevice().query_devices()))
         return EXIT_OK
     device = int(options.device) if options.device and options.device.isdigit() else options.device
     with microphone(device, lambda _: None):  # before the model's minute
@@ -62,7 +63,7 @@ def run(options: argparse.Namespace, config: Settings) -> int:
     except InvalidRequest as error:
         raise UsageError(error.message) from None
     raw = (options.formatting or config.formatting) == "raw"
-    print("medasr: listening; Ctrl-C ends it", file=sys.stderr)
+    tell("listening; Ctrl-C ends it")
     asyncio.run(listen(transcriber, config, microphone, device=device, raw=raw, terms=terms))
     return EXIT_OK
 
@@ -97,13 +98,13 @@ async def listen(
             await asyncio.shield(printing)
     session.close()
     await printing
-    print()
+    put("")
 
 
 async def _print(session: Session) -> None:
     async for event in session.events():
         if isinstance(event, Delta):
-            print(event.text, end="", flush=True)
+            put(event.text, end="")
         elif isinstance(event, Failed):
             print(f"\nmedasr: {event.error.message}", file=sys.stderr)
 

@@ -1,11 +1,11 @@
 """The transcriber over the model that is set, in this process."""
 
 import asyncio
-import sys
 from collections.abc import Callable
 
 from medasr_service import engines
 from medasr_service.audio.processes import Decoders
+from medasr_service.cli.console import tell
 from medasr_service.model import checkpoint
 from medasr_service.model.checkpoint import DEMO_NOTICE
 from medasr_service.model.geometry import Emission, Waveform
@@ -22,7 +22,7 @@ def load(
     """
     found = checkpoint.resolve(config)
     if found.demo and notice:
-        print(f"medasr: {found.id}: {DEMO_NOTICE}", file=sys.stderr)
+        tell(f"{found.id}: {DEMO_NOTICE}")
 
     async def infer(waveforms: list[Waveform]) -> list[Emission]:
         return await asyncio.to_thread(engine.infer, waveforms)

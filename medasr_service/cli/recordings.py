@@ -1,13 +1,15 @@
 """Which recordings a command was given: files, patterns, folders, or manifests that know what was said."""
 
+import glob
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from medasr_service.cli.transcribe import expand
 from medasr_service.errors import UsageError
 from medasr_service.evaluation.samples import AUDIO_SUFFIXES
+
+STDIN = "-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +20,35 @@ class Recording:
     spoken: str | None = None
 
 
+def expand(arguments: Sequence[str]) -> list[str]:
+    """The files that are meant, each once: of a folder its recordings, of a pattern that the shell left alone
+    what matches. A name without a match stays a name. Raises UsageError for a folder without a recording."""
+    found: list[str] = []
+    for name in _matching(arguments):
+        found += [str(file) for file in _in_folder(Path(name))] if Path(name).is_dir() else [name]
+    return list(dict.fromkeys(found))
+
+
+def _matching(patterns: Iterable[str]) -> Iterator[str]:
+    for pattern in patterns:
+        exact = pattern == STDIN or Path(pattern).exists()
+        yield from [pattern] if exact else sorted(glob.glob(pattern, recursive=True)) or [pattern]  # noqa: PTH207
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    """Its recordings, not those of folders in it."""
+    try:
+        found = sorted(file for file in folder.iterdir() if file.suffix.lower() in AUDIO_SUFFIXES)
+    except OSError as error:
+        raise UsageError(f"{folder}: {error.strerror}") from None
+    if not found:
+        raise UsageError(f"there is no recording in {folder}")
+    return found
+
+
 def read(arguments: Sequence[str]) -> list[Recording]:
     """All of them. Raises UsageError where one is not there: the work that follows may take hours."""
-    found = [recording for name in expand(arguments) for recording in _of(Path(name))]
+    found = [recording for name in dict.fromkeys(_matching(arguments)) for recording in _of(Path(name))]
     missing = [recording.path for recording in found if not recording.path.is_file()]
     if missing:
         more = f" (and {len(missing) - 1:,} more are missing)" if len(missing) > 1 else ""
@@ -39,10 +67,7 @@ def _of(path: Path) -> Iterator[Recording]:
 
 def _of_folder(folder: Path) -> Iterator[Recording]:
     """Each recording; a .txt of the same name beside it is what was said."""
-    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in AUDIO_SUFFIXES)
-    if not files:
-        raise UsageError(f"there is no recording in {folder}")
-    for file in files:
+    for file in _in_folder(folder):
         text = file.with_suffix(".txt")
         yield Recording(file, _text(text) if text.is_file() else None)
 

@@ -2,9 +2,7 @@
 
 import argparse
 import asyncio
-import glob
 import io
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -17,6 +15,9 @@ from typing import Any, BinaryIO
 from tqdm import tqdm
 
 from medasr_service.cli import model
+from medasr_service.cli.console import OutputFailed, put, shown, tell
+from medasr_service.cli.printed import JSON, Layout, Printed
+from medasr_service.cli.recordings import STDIN, expand
 from medasr_service.cli.status import EXIT_OK, EXIT_SOME_FAILED
 from medasr_service.decoding import keywords
 from medasr_service.errors import InvalidRequest, MedASRError, UsageError
@@ -28,7 +29,6 @@ from medasr_service.text import annotated, formats
 from medasr_service.text.transcript import Segment, Transcript
 from medasr_service.transcriber import Options, Transcriber
 
-STDIN = "-"
 BAR = "{desc}: {percentage:3.0f}% |{bar}| {n:.0f}/{total:.0f} s of audio, {remaining} left"
 SUFFIXES = {"text": ".txt", "json": ".json", "verbose_json": ".json", "srt": ".srt", "vtt": ".vtt"}
 ANNOTATED = "annotated"
@@ -38,14 +38,21 @@ SUFFIXES[ANNOTATED] = ".html"
 def add(commands: Any) -> None:
     parser = commands.add_parser("transcribe", help="print or write the transcript of recordings")
     parser.add_argument(
-        "files", nargs="+", metavar="FILE", help="recordings, patterns, or - (standard input)"
+        "files",
+        nargs="+",
+        metavar="FILE",
+        help="recordings, folders of them, patterns, or - (standard input)",
     )
     parser.add_argument(
         "--format", choices=(*formats.FORMATS, ANNOTATED), default="text",
         help="annotated: doubtful words are marked; with --output-dir as a page",
     )  # fmt: skip
     parser.add_argument("--output-dir", type=Path, help="write FILE.txt (.json, .srt, .vtt, .html) there")
-    parser.add_argument("--jsonl", action="store_true", help="a line of JSON per file, also for failures")
+    parser.add_argument(
+        "--jsonl",
+        action="store_true",
+        help="a line of JSON per file, also for failures; verbose_json or --format json",
+    )
     parser.add_argument("--formatting", choices=("dictation", "raw"), help="default: as set")
     parser.add_argument(
         "--decoding", choices=("greedy", "lm"), help="lm: with the language model; default: as set"
@@ -65,8 +72,7 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace, config: Settings) -> int:
     """Transcribes each file; one that fails is reported and does not stop the others."""
-    if options.stream and (options.format != "text" or options.jsonl or options.output_dir):
-        raise UsageError("--stream prints text as it comes: neither another format nor a file")
+    _check(options)
     files = expand(options.files)
     outputs = _outputs(files, options.output_dir, SUFFIXES[options.format]) if options.output_dir else {}
     if options.decoding == "lm":
@@ -78,33 +84,45 @@ def run(options: argparse.Namespace, config: Settings) -> int:
     except InvalidRequest as error:
         raise UsageError(error.message) from None
     failures = 0
-    for name in files:
-        if options.stream and len(files) > 1:
-            print(f"{name}:")
-        try:
-            transcript = _transcribe(name, transcriber, chosen, options)
-            for warned in () if options.jsonl else transcript.warnings:
-                print(f"medasr: {name}: {warned.message}", file=sys.stderr)
+    with Printed(_layout(files, options), options.format, headed=len(files) > 1) as printed:
+        for name in files:
             if options.stream:
-                print(flush=True)
+                printed.header(name)
+            try:
+                transcript = _transcribe(name, transcriber, chosen, options)
+                if to := outputs.get(name):
+                    output.write(to, _file(name, transcript, options.format, config))
+            except (MedASRError, OSError) as error:
+                if isinstance(error, OutputFailed):  # not the recording's
+                    raise
+                failures += 1
+                reason = error.message if isinstance(error, MedASRError) else error.strerror or str(error)
+                printed.failure(name, reason)
+                tell(f"{shown(name)}: {reason}")
                 continue
-            _emit(name, transcript, options, config, outputs.get(name), several=len(files) > 1)
-        except (MedASRError, OSError) as error:
-            failures += 1
-            reason = error.message if isinstance(error, MedASRError) else error.strerror or str(error)
-            if options.jsonl:
-                print(json.dumps({"file": name, "error": reason}))
-            print(f"medasr: {name}: {reason}", file=sys.stderr)
+            for warned in () if options.jsonl else transcript.warnings:
+                tell(f"{shown(name)}: {warned.message}")
+            if options.stream:
+                put("")
+            elif options.jsonl or not options.output_dir:
+                printed.transcript(name, transcript, _shown(transcript, options.format, config))
     return EXIT_SOME_FAILED if failures else EXIT_OK
 
 
-def expand(patterns: Sequence[str]) -> list[str]:
-    """Patterns that the shell left alone, to the files that match; a name without a match stays a name."""
-    files: list[str] = []
-    for pattern in patterns:
-        exact = pattern == STDIN or Path(pattern).exists()
-        files += [pattern] if exact else sorted(glob.glob(pattern, recursive=True)) or [pattern]  # noqa: PTH207
-    return list(dict.fromkeys(files))
+def _check(options: argparse.Namespace) -> None:
+    """Refuses what would not be what was asked for."""
+    if options.stream and (options.format != "text" or options.jsonl or options.output_dir):
+        raise UsageError("--stream prints text as it comes: neither another format nor a file")
+    if options.jsonl and not options.output_dir and options.format not in ("text", *JSON):
+        raise UsageError(f"--jsonl prints lines of JSON, not {options.format}")
+
+
+def _layout(files: Sequence[str], options: argparse.Namespace) -> Layout:
+    """An array where more than one recording may have been asked for, also if it was one that was found."""
+    if options.jsonl:
+        return "lines"
+    several = len(files) > 1 or list(files) != options.files
+    return "array" if options.format in JSON and several and not options.output_dir else "text"
 
 
 def _chosen(options: argparse.Namespace, config: Settings) -> Options:
@@ -139,7 +157,7 @@ def _open(name: str) -> BinaryIO:
 
 
 def _print(segment: Segment) -> None:
-    print(segment.text, end="", flush=True)
+    put(segment.text, end="")
 
 
 def _advance(bar: Any, segment: Segment) -> None:
@@ -160,28 +178,6 @@ def _outputs(files: Sequence[str], folder: Path, suffix: str) -> dict[str, Path]
     except OSError as error:
         raise UsageError(f"{folder} cannot be written: {error.strerror or error}") from None
     return {name: path for path, name in found.items()}
-
-
-def _emit(
-    name: str,
-    transcript: Transcript,
-    options: argparse.Namespace,
-    config: Settings,
-    to: Path | None,
-    *,
-    several: bool,
-) -> None:
-    for warned in transcript.warnings:
-        print(f"medasr: {name}: {warned.message}", file=sys.stderr)
-    if options.jsonl:
-        print(
-            json.dumps({"file": name, **formats.to_verbose_json(transcript, words=True)}, ensure_ascii=False)
-        )
-    if to:
-        output.write(to, _file(name, transcript, options.format, config))
-    elif not options.jsonl:
-        text = _shown(transcript, options.format, config)
-        print(f"{name}:\n{text}" if several else text, end="" if text.endswith("\n") else "\n")
 
 
 def _file(name: str, transcript: Transcript, chosen: str, config: Settings) -> str:

@@ -18,9 +18,10 @@ from tqdm import tqdm
 
 from medasr_service import engines
 from medasr_service.cli import model, recordings
+from medasr_service.cli.console import put, shown, tell
 from medasr_service.cli.recordings import Recording
 from medasr_service.cli.status import EXIT_OK, EXIT_SOME_FAILED, EXIT_STOPPED
-from medasr_service.errors import MedASRError, ModelUnavailable
+from medasr_service.errors import MedASRError, ModelUnavailable, UsageError
 from medasr_service.evaluation import agreement, verification
 from medasr_service.evaluation.agreement import Best, Counts, Difference, Heard
 from medasr_service.evaluation.verification import Verification
@@ -78,15 +79,17 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace, config: Settings) -> int:
     """Exit status 0 when all thresholds are kept, 1 when not or when a recording could not be read."""
+    if not options.files and not BUNDLED.is_file():
+        raise UsageError("the bundled clips are not here (no image has them): name recordings of your own")
     chosen = recordings.read(options.files or [str(BUNDLED)])
     try:
         found = _verify(chosen, options, config)
     except KeyboardInterrupt:
-        print("medasr: stopped; nothing is verified", file=sys.stderr)
+        tell("stopped; nothing is verified")
         return EXIT_STOPPED
-    print(verification.to_json(found) if options.json else verification.to_text(found))
+    put(verification.to_json(found) if options.json else verification.to_text(found))
     for name, reason in found.failed:
-        print(f"medasr: {name}: {reason}", file=sys.stderr)
+        tell(f"{shown(name)}: {reason}")
     return EXIT_OK if found.passed else EXIT_SOME_FAILED
 
 

@@ -87,6 +87,24 @@ def find(checkpoint: Checkpoint, cache: Path, precision: str, *, shipped: Sequen
     return next((each / MODEL for each in (*came, folder) if _is_whole(each, source)), None)
 
 
+def keep(checkpoint: Checkpoint, model: Path, cache: Path, precision: str) -> Path:
+    """The model.onnx of the cache: where it came with the sources, of a copy. Raises ModelUnavailable."""
+    folder, source = _place(checkpoint, cache, precision)
+    if checkpoint.artefact or model.parent == folder:
+        return model
+    try:
+        if not _is_whole(folder, source):
+            cache.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(folder, ignore_errors=True)
+            with tempfile.TemporaryDirectory(dir=cache, prefix=".export-") as scratch:
+                shutil.copytree(model.parent, Path(scratch) / folder.name).replace(folder)
+    except OSError as error:
+        raise ModelUnavailable(
+            f"the ONNX artefact cannot be kept in {cache} ({error.strerror or error}): set MEDASR_CACHE_DIR"
+        ) from None
+    return folder / MODEL
+
+
 def _place(checkpoint: Checkpoint, cache: Path, precision: str) -> tuple[Path, dict[str, Any]]:
     """Where the cache keeps the artefact, and what it is made from."""
     source = _source(checkpoint)
