@@ -1,19 +1,15 @@
-"""The command `medasr`, also as python -m medasr_service: how it ends, whatever ends it."""
+"""The command `medasr`, also as python -m medasr_service."""
 
 import sys
 
-EXIT_STOPPED = 130  # as in cli/status.py, before anything of it is imported
+from medasr_service.interrupts import leaving_at_once
 
 
 def main() -> int:
-    """The exit status. Ctrl-C is one line, at any time."""
-    try:
+    """The exit status."""
+    with leaving_at_once():
         from medasr_service import cli
-
-        return cli.main()
-    except KeyboardInterrupt:
-        print("medasr: stopped", file=sys.stderr)
-        return EXIT_STOPPED
+    return cli.main()
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -174,7 +175,13 @@ class Settings(BaseSettings):
     @classmethod
     def _an_address(cls, host: str) -> str:
         """What listens wants a number; localhost is this one on every machine."""
-        return "127.0.0.1" if host.lower() == "localhost" else host
+        if host.lower() == "localhost":
+            return "127.0.0.1"
+        try:
+            ip_address(host)
+        except ValueError:
+            raise ValueError("no address to listen on, such as 127.0.0.1, 0.0.0.0 or localhost") from None
+        return host
 
     @field_validator("model_aliases")
     @classmethod

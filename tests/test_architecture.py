@@ -15,6 +15,7 @@ PRODUCT = sorted(
 # circle: a wing names only wings above it in this table.
 MAY_IMPORT: dict[str, set[str]] = {
     "version": set(),
+    "interrupts": set(),
     "errors": set(),
     "config": set(),
     "settings": {"config", "errors"},
@@ -34,9 +35,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "cli": {
         *("serving", "evaluation", "live", "transcriber", "engines", "decoding", "audio", "text", "model"),
-        *("settings", "errors", "version"),
+        *("settings", "errors", "interrupts", "version"),
     },
-    "__main__": {"cli"},
+    "__main__": {"cli", "interrupts"},
     "service": {"serving"},
 }
 FORBIDDEN_NAMES = {"utils", "helpers", "common", "core", "manager", "managers", "factory", "registry", "misc"}

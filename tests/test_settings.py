@@ -127,6 +127,7 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> N
         ("NORMALIZE", "perhaps", "boolean"),
         ("KEYWORDS", '["Ozempic"', "neither a JSON list nor terms with commas"),
         ("KEYWORDS", "[1]", "string"),
+        ("HOST", "my-machine", "no address to listen on"),
     ],
 )
 def test_a_bad_value_stops_with_one_line(

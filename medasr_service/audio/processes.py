@@ -9,13 +9,14 @@ import json
 import logging
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import threading
 import weakref
-from collections.abc import AsyncGenerator
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -121,6 +122,16 @@ class Decoders:
             os.close(recording)
 
 
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """A process that is started here never hears of Ctrl-C, not even while it begins: its parent ends it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class _Source:
     """The process from which the others are made."""
 
@@ -129,7 +140,7 @@ class _Source:
         root = str(Path(medasr_service.__file__).parent.parent)
         kept = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
         threads = {"OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
-        with theirs:
+        with theirs, _without_interrupts():
             self._process = subprocess.Popen(  # noqa: S603  # this very program
                 [sys.executable, "-P", "-m", "medasr_service.audio.worker", str(theirs.fileno())],
                 env={**kept, **threads, "PYTHONPATH": root},

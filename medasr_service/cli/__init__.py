@@ -16,6 +16,7 @@ from medasr_service.cli import completion, evaluate, export, format, listen, ser
 from medasr_service.cli.console import OutputClosed, forget, tell
 from medasr_service.cli.status import EXIT_OK, EXIT_PIPE, EXIT_SOME_FAILED, EXIT_STOPPED, EXIT_USAGE
 from medasr_service.errors import MedASRError
+from medasr_service.interrupts import leaving_at_once
 from medasr_service.version import VERSION
 
 __all__ = ["EXIT_OK", "EXIT_SOME_FAILED", "EXIT_USAGE", "main"]
@@ -35,7 +36,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status; whatever ends a command is at most one line."""
-    options = parse(arguments)
+    with leaving_at_once():
+        options = parse(arguments)
     logging.basicConfig(format="medasr: %(message)s")
     logging.getLogger("bentoml.medasr").setLevel(logging.INFO)
     try:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from medasr_service import engines
 from medasr_service.audio.processes import Decoders
 from medasr_service.cli.console import tell
+from medasr_service.interrupts import leaving_at_once
 from medasr_service.model import checkpoint
 from medasr_service.model.checkpoint import DEMO_NOTICE
 from medasr_service.model.geometry import Emission, Waveform
@@ -31,5 +32,7 @@ def load(
     # what is wrong is said before the engine's minute
     transcriber = Transcriber.of(found, around(infer), config, decoders)
     decoders.start()
-    engine = engines.load(found, config)
+    engines.prepare(found, config)
+    with leaving_at_once():
+        engine = engines.load(found, config)
     return transcriber

@@ -54,5 +54,6 @@ class Printed:
         if self._layout == "lines":
             put(json.dumps(content, ensure_ascii=False))
         else:
-            put(self._separator + json.dumps(content, ensure_ascii=False, indent=2), end="")
-            self._separator = ",\n"
+            text = self._separator + json.dumps(content, ensure_ascii=False, indent=2)
+            self._separator = ",\n"  # before: Ctrl-C may come behind the text that it belongs to
+            put(text, end="")

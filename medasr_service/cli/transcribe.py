@@ -152,8 +152,14 @@ def _transcribe(
 
 
 def _open(name: str) -> BinaryIO:
-    """Standard input goes into memory: decoding needs to return to the start."""
-    return io.BytesIO(sys.stdin.buffer.read()) if name == STDIN else Path(name).open("rb")
+    """Standard input, or another pipe, goes into memory: decoding needs to return to the start."""
+    if name == STDIN:
+        return io.BytesIO(sys.stdin.buffer.read())
+    file = Path(name).open("rb")  # noqa: SIM115  # the caller closes it
+    if file.seekable():
+        return file
+    with file:
+        return io.BytesIO(file.read())
 
 
 def _print(segment: Segment) -> None:

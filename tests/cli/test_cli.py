@@ -1,5 +1,6 @@
 import io
 import json
+import os
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -7,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from medasr_service import cli
+from medasr_service.cli import verify
 from tests.conftest import CLIPS, SAMPLE, SAMPLE_TEXT, needs_flashlight
 
 BAD_FILE = "The file is not audio"
@@ -147,3 +149,62 @@ def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         cli.main(arguments)
     assert caught.value.code == cli.EXIT_USAGE
+
+
+def test_a_folder_is_its_recordings_as_one_json_array(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for clip in CLIPS[:2]:
+        shutil.copy(clip.path, tmp_path)
+    (tmp_path / "notes.txt").write_text("no recording")
+    assert cli.main(["transcribe", str(tmp_path), "--format", "json"]) == cli.EXIT_OK
+    found = json.loads(capsys.readouterr().out)
+    assert [Path(each["file"]).name for each in found] == [clip.path.name for clip in CLIPS[:2]]
+    assert all(each["text"] for each in found)
+
+
+def test_one_recording_is_one_json_object(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["transcribe", str(CLIPS[0].path), "--format", "json"]) == cli.EXIT_OK
+    assert list(json.loads(capsys.readouterr().out)) == ["text", "usage"]
+
+
+def test_of_a_folder_also_one_recording_is_an_array(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    shutil.copy(CLIPS[0].path, tmp_path)
+    assert cli.main(["transcribe", str(tmp_path), "--format", "verbose_json"]) == cli.EXIT_OK
+    [found] = json.loads(capsys.readouterr().out)
+    assert found["words"]
+
+
+def test_in_an_array_a_bad_file_has_its_error(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    files = [str(tmp_path / "absent.wav"), str(CLIPS[0].path)]
+    assert cli.main(["transcribe", "--format", "json", *files]) == cli.EXIT_SOME_FAILED
+    first, second = json.loads(capsys.readouterr().out)
+    assert first == {"file": files[0], "error": "No such file or directory"}
+    assert second["text"]
+
+
+def test_lines_of_json_are_no_subtitles(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["transcribe", "--jsonl", "--format", "srt", str(SAMPLE)]) == cli.EXIT_USAGE
+    assert capsys.readouterr().err == "medasr: --jsonl prints lines of JSON, not srt\n"
+
+
+def test_a_folder_without_a_recording_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert cli.main(["transcribe", str(tmp_path)]) == cli.EXIT_USAGE
+    assert capsys.readouterr().err == f"medasr: there is no recording in {tmp_path}\n"
+
+
+def test_a_name_that_is_not_utf8_is_shown(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    name = tmp_path / os.fsdecode(b"n\xff.flac")
+    assert cli.main(["transcribe", "--jsonl", str(name)]) == cli.EXIT_SOME_FAILED
+    assert json.loads(capsys.readouterr().out)["file"].endswith("n\ufffd.flac")
+
+
+def test_verify_without_the_bundled_clips_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(verify, "BUNDLED", tmp_path / "manifest.jsonl")
+    assert cli.main(["verify"]) == cli.EXIT_USAGE
+    [line] = capsys.readouterr().err.splitlines()
+    assert "name recordings of your own" in line
