@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from medasr_service.cli.console import put, shown, tell
+from medasr_service.cli.recordings import STDIN, expand
 from medasr_service.cli.status import EXIT_OK, EXIT_SOME_FAILED
-from medasr_service.cli.transcribe import STDIN, expand
 from medasr_service.settings import Settings
 from medasr_service.text import raw
 from medasr_service.text.dictation import Item
@@ -18,7 +19,7 @@ def add(commands: Any) -> None:
     parser = commands.add_parser("format", help="turn the raw text of a transcript into a report")
     parser.add_argument(
         "files", nargs="*", default=[STDIN], metavar="FILE",
-        help="texts in UTF-8, patterns, or - (standard input, the default)",
+        help="texts in UTF-8, folders of .txt, patterns, or - (standard input, the default)",
     )  # fmt: skip
     parser.add_argument(
         "--from", dest="source", choices=("raw",), default="raw",
@@ -33,7 +34,7 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace, _config: Settings) -> int:
     """Formats each text; one that cannot be read is reported and does not stop the others."""
-    files = expand(options.files)
+    files = expand(options.files, (".txt",), "text")
     failures = 0
     for name in files:
         try:
@@ -41,14 +42,14 @@ def run(options: argparse.Namespace, _config: Settings) -> int:
         except (OSError, UnicodeDecodeError) as error:
             failures += 1
             reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
-            print(f"medasr: {name}: {reason}", file=sys.stderr)
+            tell(f"{shown(name)}: {reason}")
             continue
         if options.json:
-            print(json.dumps({"file": name, **to_json(report)}, ensure_ascii=False))
+            put(json.dumps({"file": shown(name), **to_json(report)}, ensure_ascii=False))
             continue
         for warned in report.warnings:
-            print(f"medasr: {name}: {warned.message}", file=sys.stderr)
-        print(f"{name}:\n{report.text}\n" if len(files) > 1 else report.text)
+            tell(f"{shown(name)}: {warned.message}")
+        put(f"{shown(name)}:\n{report.text}\n" if len(files) > 1 else report.text)
     return EXIT_SOME_FAILED if failures else EXIT_OK
 
 

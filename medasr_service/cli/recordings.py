@@ -20,12 +20,16 @@ class Recording:
     spoken: str | None = None
 
 
-def expand(arguments: Sequence[str]) -> list[str]:
+def expand(
+    arguments: Sequence[str], suffixes: Sequence[str] = AUDIO_SUFFIXES, kind: str = "recording"
+) -> list[str]:
     """The files that are meant, each once: of a folder its recordings, of a pattern that the shell left alone
-    what matches. A name without a match stays a name. Raises UsageError for a folder without a recording."""
+    what matches. A name without a match stays a name. Raises UsageError for a folder that has none."""
     found: list[str] = []
     for name in _matching(arguments):
-        found += [str(file) for file in _in_folder(Path(name))] if Path(name).is_dir() else [name]
+        found += (
+            [str(file) for file in _in_folder(Path(name), suffixes, kind)] if Path(name).is_dir() else [name]
+        )
     return list(dict.fromkeys(found))
 
 
@@ -35,14 +39,14 @@ def _matching(patterns: Iterable[str]) -> Iterator[str]:
         yield from [pattern] if exact else sorted(glob.glob(pattern, recursive=True)) or [pattern]  # noqa: PTH207
 
 
-def _in_folder(folder: Path) -> list[Path]:
+def _in_folder(folder: Path, suffixes: Sequence[str] = AUDIO_SUFFIXES, kind: str = "recording") -> list[Path]:
     """Its recordings, not those of folders in it."""
     try:
-        found = sorted(file for file in folder.iterdir() if file.suffix.lower() in AUDIO_SUFFIXES)
+        found = sorted(file for file in folder.iterdir() if file.suffix.lower() in suffixes)
     except OSError as error:
         raise UsageError(f"{folder}: {error.strerror}") from None
     if not found:
-        raise UsageError(f"there is no recording in {folder}")
+        raise UsageError(f"there is no {kind} in {folder}")
     return found
 
 
