@@ -8,9 +8,6 @@ import logging
 import shutil
 from pathlib import Path
 
-from huggingface_hub import hf_hub_download
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RemoteEntryNotFoundError
-
 from medasr_service.decoding.ctc import WORD_START, Vocabulary
 from medasr_service.decoding.keywords import configured
 from medasr_service.errors import InvalidRequest, ModelUnavailable
@@ -76,7 +73,9 @@ def locate(checkpoint: Checkpoint, settings: Settings) -> Path | None:
             f"the model folder {checkpoint.folder} has no language model ({FILE}):"
             " set lm to a KenLM file over the pieces of its tokenizer, or to off"
         )
-    return _download(checkpoint)
+    from medasr_service.model import hub
+
+    return hub.download_file(checkpoint.id, checkpoint.revision, FILE)
 
 
 def keep(checkpoint: Checkpoint, settings: Settings, folder: Path) -> None:
@@ -93,17 +92,6 @@ def keep(checkpoint: Checkpoint, settings: Settings, folder: Path) -> None:
         part.replace(kept)  # a service that has the old one mapped goes on with that
     except OSError as error:
         raise ModelUnavailable(f"the language model cannot be kept in {folder}: {error.strerror}") from None
-
-
-def _download(checkpoint: Checkpoint) -> Path:
-    try:
-        return Path(hf_hub_download(checkpoint.id, FILE, revision=checkpoint.revision))
-    except RemoteEntryNotFoundError:
-        raise ModelUnavailable(f"{checkpoint.id} has no {FILE} at revision {checkpoint.revision}") from None
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError):
-        raise ModelUnavailable(
-            f"{FILE} of {checkpoint.id} is not in the local cache and the hub cannot be reached"
-        ) from None
 
 
 def read(file: Path, vocabulary: Vocabulary) -> "KenLM":

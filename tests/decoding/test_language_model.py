@@ -22,6 +22,7 @@ from medasr_service.decoding.beam import Search
 from medasr_service.decoding.ctc import Vocabulary
 from medasr_service.engines.torch_ctc import TorchCTC
 from medasr_service.errors import InvalidRequest, ModelUnavailable
+from medasr_service.model import hub as hub_module
 from medasr_service.model.checkpoint import DEMO_FOLDER, Checkpoint
 from medasr_service.model.geometry import Emission, FrameGeometry
 from medasr_service.settings import Settings
@@ -248,7 +249,7 @@ def test_the_hub_is_asked_only_where_the_language_model_is_on(
         asked.append((repo, file, revision))
         return str(FILE)
 
-    monkeypatch.setattr(language_model, "hf_hub_download", download)
+    monkeypatch.setattr(hub_module, "hf_hub_download", download)
     assert language_model.locate(hub, Settings()) is None
     assert language_model.locate(hub, Settings(lm="off")) is None
     assert asked == []
@@ -271,6 +272,6 @@ def test_a_hub_that_does_not_give_it_is_one_line(
     def download(*_: object, **__: object) -> str:
         raise error
 
-    monkeypatch.setattr(language_model, "hf_hub_download", download)
+    monkeypatch.setattr(hub_module, "hf_hub_download", download)
     with pytest.raises(ModelUnavailable, match=line):
         language_model.locate(hub, Settings(lm="on"))
