@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PYTHON
 
-.PHONY: run test setup setup-export setup-test gate format bento image export-image wheel loadtest bench demo-model clean
+.PHONY: run test setup setup-export setup-test gate format bento image export-image wheel loadtest bench fuzz demo-model clean
 
 run: setup
 	@scripts/run.sh
@@ -57,6 +57,10 @@ loadtest: setup-test
 # BENCH has its arguments: make bench BENCH='--rounds 1'
 bench: setup-test
 	$(BIN)/python -m benchmarks.speed $(BENCH)
+
+# Goes on where it stopped; FUZZ has its arguments: make fuzz FUZZ='--until 1000000'
+fuzz: setup-test
+	$(BIN)/python -m tests.fuzz $(FUZZ)
 
 demo-model: setup-test
 	$(BIN)/pip install --quiet -e '.[training]'

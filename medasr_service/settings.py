@@ -91,6 +91,7 @@ class Settings(BaseSettings):
     max_duration_s: float = Field(10_800.0, gt=0)
     max_channels: int = Field(8, ge=1)
     spool_mb: int = Field(16, ge=0)
+    spool_memory_mb: int | None = Field(None, ge=0)
     spool_dir: Path | None = None
     max_concurrent_requests: int = Field(64, ge=1)
     client_share: float = Field(0.75, gt=0, le=1)

@@ -14,6 +14,7 @@ from medasr_service.api.page import add_panel
 from medasr_service.api.refusals import error_response, refuse
 from medasr_service.api.request_ids import RequestIds
 from medasr_service.api.served import Served, served_or_503
+from medasr_service.api.spool import Room
 from medasr_service.errors import InvalidRequest, MedASRError
 from medasr_service.settings import Settings
 from medasr_service.version import VERSION
@@ -32,6 +33,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.settings = settings
     app.state.served = None
+    app.state.upload_room = Room.of(settings)
     key = [_BEARER] if settings.keys else []
     app.include_router(transcriptions.router, dependencies=key)
     app.include_router(realtime.router)

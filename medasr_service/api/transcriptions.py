@@ -138,7 +138,7 @@ async def _upload(request: Request, state: State, file_field: str) -> AsyncItera
     served = served_or_503(state)
     settings: Settings = state.settings
     with served.admitted(client_of(request.scope, settings), pace_of(request.scope)):
-        form = await uploads.read_form(request, settings, file_field=file_field)
+        form = await uploads.read_form(request, settings, state.upload_room, file_field=file_field)
         try:
             fields = parameters.parse(form, request.query_params)
             if fields.model is not None and not served.serves(fields.model):

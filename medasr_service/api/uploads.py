@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from medasr_service.api.pace import SCOPE_KEY, Clock, Pace, Patience
 from medasr_service.api.refusals import HANG_UP, error_response
-from medasr_service.api.spool import MIB, Spool
+from medasr_service.api.spool import MIB, Room, Spool
 from medasr_service.decoding.keywords import MAX_TERMS
 from medasr_service.errors import InvalidRequest, UploadStalled, UploadTooLarge
 from medasr_service.settings import Settings
@@ -78,9 +78,10 @@ def _too_large(max_upload_mb: int) -> UploadTooLarge:
 class _AudioFormParser(MultiPartParser):
     """Starlette's parser, with a spool of our size and place; the recording needs no file name."""
 
-    def __init__(self, request: Request, settings: Settings, file_field: str) -> None:
+    def __init__(self, request: Request, settings: Settings, room: Room, file_field: str) -> None:
         super().__init__(request.headers, request.stream(), max_files=1, max_fields=MAX_FIELDS)
         self._settings = settings
+        self._room = room
         self._file_field = file_field.encode()
         self._field_bytes = self._file_bytes = 0
 
@@ -104,7 +105,7 @@ class _AudioFormParser(MultiPartParser):
         super().on_headers_finished()
         if part.file is not None:
             part.file.file.close()
-            spool = Spool(self._settings)
+            spool = Spool(self._settings, self._room)
             self._files_to_close_on_error.append(spool)
             part.file.file = cast(BinaryIO, spool)
 
@@ -121,7 +122,7 @@ class _AudioFormParser(MultiPartParser):
                     file.close()
 
 
-async def read_form(request: Request, settings: Settings, *, file_field: str) -> FormData:
+async def read_form(request: Request, settings: Settings, room: Room, *, file_field: str) -> FormData:
     """The fields of a multipart request; the caller closes the form.
 
     Raises InvalidRequest where the body is not a well-formed multipart form, UploadTooLarge where the
@@ -135,7 +136,7 @@ async def read_form(request: Request, settings: Settings, *, file_field: str) ->
     if options.get(b"charset", b"utf-8").lower() not in CHARSETS:
         raise InvalidRequest("The form cannot be read: its charset must be utf-8.")
     try:
-        return await _AudioFormParser(request, settings, file_field).parse()
+        return await _AudioFormParser(request, settings, room, file_field).parse()
     except MultiPartException as error:
         raise InvalidRequest(f"The form cannot be read: {error.message}") from None
     except UnicodeError:

@@ -12,16 +12,18 @@ from typing import Any, BinaryIO
 
 import httpx
 import numpy as np
+import psutil
 import pytest
 import soundfile
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from starlette.types import Message
 
+from medasr_service.api import memory
 from medasr_service.api.app import create_app
 from medasr_service.api.pace import KIB, SLOW_AFTER_S, Patience
 from medasr_service.api.served import Served
-from medasr_service.api.spool import MIB, RESERVE_BYTES, holds_largest, try_spool
+from medasr_service.api.spool import MIB, RESERVE_BYTES, Room, holds_largest, try_spool
 from medasr_service.api.uploads import BodyLimit
 from medasr_service.audio import stream as audio
 from medasr_service.audio.stream import AudioInfo
@@ -357,11 +359,62 @@ async def test_a_request_that_takes_long_is_no_stalled_upload(make_app: MakeApp,
     assert await answer == 200
 
 
+async def test_what_all_uploads_hold_in_memory_is_bounded_together(
+    make_app: MakeApp, quiet: Infer, tmp_path: Path
+) -> None:
+    assert MIB < len(LARGE) < 2 * MIB
+    on_disk: list[int] = []
+    both = asyncio.Barrier(2)
+
+    async def infer(waveforms: list[Waveform]) -> list[Emission]:
+        if len(on_disk) < 2:
+            on_disk.append(0)
+            await both.wait()
+            on_disk.append(len(open_files(tmp_path)))
+        return await quiet(waveforms)
+
+    app = make_app(infer, spool_memory_mb=2, spool_dir=tmp_path)
+    async with connected(app) as client:
+        send = [client.post(ROUTE, files={"file": ("a.wav", LARGE)}) for _ in range(2)]
+        assert [answer.status_code for answer in await asyncio.gather(*send)] == [200, 200]
+    assert on_disk[2:] == [1, 1]  # the one stays in memory, the other has no room there
+    assert app.state.upload_room.free == 2 * MIB
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        ({"memory.max": "1073741824\n"}, 1 << 30),
+        ({"memory/memory.limit_in_bytes": "536870912\n"}, 1 << 29),
+        ({"memory.max": "max\n"}, None),
+        ({"memory/memory.limit_in_bytes": "9223372036854771712\n"}, None),
+        ({}, None),
+    ],
+)
+def test_memory_is_limited_by_the_container_or_the_machine(
+    tmp_path: Path, limits: dict[str, str], expected: int | None
+) -> None:
+    for name, text in limits.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert memory.limit_bytes(tmp_path) == (expected or psutil.virtual_memory().total)
+
+
+def test_a_small_container_holds_few_uploads_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("medasr_service.api.spool.limit_bytes", lambda: 600 * MIB)
+    assert Room.of(Settings()).free == 600 * MIB // 16
+    monkeypatch.setattr("medasr_service.api.spool.limit_bytes", lambda: 1 << 40)
+    assert Room.of(Settings()).free == 64 * 16 * MIB  # as much as all of them can use
+    assert Room.of(Settings(spool_memory_mb=0)).free == 0
+
+
 def full(monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk on which every write fails, as the kernel fails it."""
 
     def rollover(spool: Any) -> None:
-        held = spool._file.getvalue()
+        spool._file.seek(0)
+        held = spool._file.read()
+        spool._file.close()
         spool._file = Path("/dev/full").open("r+b")  # noqa: SIM115
         spool._rolled = True
         spool._file.write(held)
