@@ -221,10 +221,10 @@ def test_a_segment_comes_as_soon_as_nothing_can_change_it() -> None:
     for known_until_s in (end_s + 2.1, end_s + segments.LATE_S - 0.1):  # a period may follow still
         assert cut_texts(words, known_until_s=known_until_s, final=False) == []
     assert cut_texts(words, known_until_s=end_s + segments.LATE_S + 0.1, final=False) == [["a", "b"]]
-    for last, comes in [("c", 0), ("c d", 1), ("new d", 1), ("{new d", 0), ("c{period} d", 1)]:
+    for last, comes in [("lungs", 0), ("lungs a", 1), ("new a", 0), ("new a a", 1), ("{new a", 0)]:
         words = spoken(("a", 0), ("b", 0.1), *[(each, 2.1 - i) for i, each in enumerate(last.split())])
         found = cut_texts(words, known_until_s=words[-1].end, final=False)
-        assert found == [["a", "b"]] * comes, last
+        assert found[:1] == [["a", "b"]] * comes, last
 
 
 def test_a_marker_that_is_not_complete_waits() -> None:
