@@ -1,6 +1,8 @@
 """The FastAPI application: the routes, and one handler for every error."""
 
-from fastapi import FastAPI, Request, Security
+from typing import Any
+
+from fastapi import FastAPI, Request, Security, params
 from fastapi.responses import JSONResponse, Response
 from fastapi.security import HTTPBearer
 from fastapi_offline import FastAPIOffline
@@ -8,7 +10,8 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from medasr_service.api import realtime, request_ids, transcriptions
+from medasr_service.api import documentation, realtime, request_ids, transcriptions
+from medasr_service.api.answers import ErrorBody, Health, Model, ModelList
 from medasr_service.api.as_served import AsServed
 from medasr_service.api.page import add_panel
 from medasr_service.api.refusals import error_response, refuse
@@ -26,10 +29,10 @@ _BEARER = Security(HTTPBearer(auto_error=False, description="A key of MEDASR_API
 def create_app(settings: Settings) -> FastAPI:
     """The application; ``app.state.served`` is set by whoever has the model. Its docs need no other host."""
     app: FastAPI = FastAPIOffline(
-        title="medasr-service",
-        version=VERSION,
-        description="Medical dictation to text with MedASR, behind OpenAI's audio transcription API.",
-        responses={"default": {"description": "An error, in OpenAI's shape"}},
+        None,  # pages of its own: FastAPI's know nothing of a path in front of them
+        None,
+        responses={"default": {"description": "An error, in OpenAI's shape", "model": ErrorBody}},
+        **documentation.application("medasr-service"),
     )
     app.state.settings = settings
     app.state.served = None
@@ -37,9 +40,15 @@ def create_app(settings: Settings) -> FastAPI:
     key = [_BEARER] if settings.keys else []
     app.include_router(transcriptions.router, dependencies=key)
     app.include_router(realtime.router)
-    app.add_api_route("/v1/models", _list_models, tags=["models"], dependencies=key)
-    app.add_api_route("/v1/models/{model:path}", _retrieve_model, tags=["models"], dependencies=key)
-    app.add_api_route("/health", _health, tags=["service"])
+    _add_models(app, key)
+    app.add_api_route(
+        "/health",
+        _health,
+        tags=["service"],
+        response_model=Health,
+        responses={503: {"description": "The model has not run yet, or the service leaves", "model": Health}},
+    )
+    documentation.describe(app)
     add_panel(app)
     app.add_route("/{path:path}", _unknown_route, methods=_METHODS, include_in_schema=False)
     app.router.routes.append(WebSocketRoute("/{path:path}", _unknown_socket))
@@ -48,6 +57,20 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(AsServed)
     app.add_middleware(RequestIds)  # the last is the outermost
     return app
+
+
+def _add_models(app: FastAPI, key: list[params.Depends]) -> None:
+    missing: dict[int | str, dict[str, Any]] = {404: {"description": "No such model", "model": ErrorBody}}
+    refused = documentation.failures(401, 503)
+    shown: dict[str, Any] = {"tags": ["models"], "dependencies": key, "response_model_exclude_unset": True}
+    app.add_api_route("/v1/models", _list_models, response_model=ModelList, responses=refused, **shown)
+    app.add_api_route(
+        "/v1/models/{model:path}",
+        _retrieve_model,
+        response_model=Model,
+        responses={**refused, **missing},
+        **shown,
+    )
 
 
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]

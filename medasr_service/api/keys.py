@@ -19,7 +19,7 @@ SUBPROTOCOL = "openai-insecure-api-key."
 PROBES = frozenset({"/livez", "/readyz", "/healthz", "/health"})
 METRICS = frozenset({"/metrics"})
 PAGE, PAGE_FILES = frozenset({"/"}), ("/panel/",)  # static: it asks for the key
-DOCS = ("/docs", "/redoc", "/openapi.json", "/static-offline-docs/")
+DOCS = ("/docs", "/redoc", "/openapi.json", "/asyncapi.yaml", "/static-offline-docs/")
 
 
 def digest(key: str) -> bytes:

@@ -14,7 +14,9 @@ from medasr_service.api.request_ids import RequestIds
 
 AUDIO = frozenset({"/v1/audio/transcriptions", "/v1/audio/translations", "/transcribe"})
 API = AUDIO | frozenset({"/v1/realtime", "/v1/models"})
-DOCS = frozenset({"/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json", "/schema.json"})
+DOCS = frozenset(
+    {"/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json", "/asyncapi.yaml", "/schema.json"}
+)
 ROUTES = API | DOCS | METRICS | PAGE | PROBES
 FOLDERS = ("/v1/models/", "/panel/", "/static-offline-docs/")
 OTHER = "/other"

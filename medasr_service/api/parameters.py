@@ -52,26 +52,47 @@ ChunkingStrategy = Annotated[
 
 
 class Parameters(BaseModel):
-    """Everything but the file; ``None`` means "as the service is set"."""
+    """Everything but the file; ``None`` means "as the service is set". Swagger UI sends the examples."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    model: str | None = None
-    language: str | None = None
-    languages: list[str] = []
-    prompt: str | None = None
-    response_format: Literal["json", "text", "srt", "verbose_json", "vtt"] = "json"
-    temperature: float = Field(0.0, ge=0, le=1)
-    timestamp_granularities: list[Literal["word", "segment"]] = ["segment"]
-    include: list[Literal["logprobs"]] = []
-    stream: bool = False
-    chunking_strategy: ChunkingStrategy | None = None
-    chunk_length_s: float | None = Field(None, ge=1, allow_inf_nan=False)
-    stride_length_s: float | None = Field(None, ge=0, allow_inf_nan=False)
-    formatting: Literal["dictation", "raw"] | None = None
-    decoding: Literal["greedy", "lm"] | None = None
-    keywords: list[str] = []
-    damaged: Literal["refuse", "skip"] = "refuse"
+    model: str | None = Field(None, description="One that /v1/models lists; may be left out.", examples=[""])
+    language: str | None = Field(None, description="English in any spelling, or `auto`.", examples=["en"])
+    languages: list[str] = Field([], description="As `language`.", examples=[["en"]])
+    prompt: str | None = Field(
+        None, description="Accepted, and changes nothing: the model has none.", examples=[""]
+    )
+    response_format: Literal["json", "text", "srt", "verbose_json", "vtt"] = Field(
+        "json", description="verbose_json has segments and words with their times."
+    )
+    temperature: float = Field(0.0, ge=0, le=1, description="Accepted, and changes nothing.")
+    timestamp_granularities: list[Literal["word", "segment"]] = Field(
+        ["segment"], description="`word` needs verbose_json; alone, there are no segments."
+    )
+    include: list[Literal["logprobs"]] = Field([], description="`logprobs` needs json.")
+    stream: bool = Field(False, description="Server-sent events, for json and verbose_json.")
+    chunking_strategy: ChunkingStrategy | None = Field(
+        None, description="`auto` or server_vad; windows end at pauses here whatever it says."
+    )
+    chunk_length_s: float | None = Field(
+        None, ge=1, allow_inf_nan=False, description="Ours: length of a window in seconds.", examples=[20]
+    )
+    stride_length_s: float | None = Field(
+        None, ge=0, allow_inf_nan=False, description="Ours: context on each side of a window.", examples=[2]
+    )
+    formatting: Literal["dictation", "raw"] | None = Field(
+        None, description="Ours: a report, or letter by letter as the model wrote it."
+    )
+    decoding: Literal["greedy", "lm"] | None = Field(
+        None, description="Ours: `lm` searches with the language model, where there is one."
+    )
+    keywords: list[str] = Field(
+        [], description="Terms to favour, such as names of drugs; 500 of 64 characters at most."
+    )
+    damaged: Literal["refuse", "skip"] = Field(
+        "refuse",
+        description="Ours: `skip` hears what can be heard of a damaged recording, and says what is missing.",
+    )
 
     def options(self, settings: Settings) -> Options:
         """Raises InvalidRequest where the window does not fit."""

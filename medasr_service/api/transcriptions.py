@@ -4,13 +4,13 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.datastructures import FormData, State, UploadFile
 
-from medasr_service.api import parameters, uploads
+from medasr_service.api import documentation, parameters, uploads
 from medasr_service.api.clients import client_of
 from medasr_service.api.connection import while_connected
 from medasr_service.api.event_stream import EventStream
@@ -26,62 +26,8 @@ from medasr_service.transcriber import Options
 
 router = APIRouter(tags=["audio"])
 
-_FILE = {"file": {"type": "string", "format": "binary", "description": "The recording."}}
-_REQUEST_BODY: dict[str, Any] = {
-    "required": True,
-    "content": {
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "required": ["file"],
-                "properties": {**_FILE, **Parameters.model_json_schema()["properties"]},
-            },
-            "examples": {
-                "plain": {"summary": "Text only", "value": {"file": "sample.wav"}},
-                "words": {
-                    "summary": "Segments and words with times",
-                    "value": {
-                        "file": "sample.wav",
-                        "response_format": "verbose_json",
-                        "timestamp_granularities": ["word", "segment"],
-                    },
-                },
-            },
-        }
-    },
-}
-_ERROR = {
-    "error": {
-        "message": "The file is empty.",
-        "type": "invalid_request_error",
-        "param": "file",
-        "code": "empty_audio",
-    }
-}
-_RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: {
-        "content": {
-            "application/json": {
-                "example": {
-                    "text": "FINDINGS:\nThe lungs are clear.",
-                    "usage": {"type": "duration", "seconds": 2.9},
-                }
-            },
-            "text/plain": {"example": "FINDINGS:\nThe lungs are clear."},
-        }
-    },
-    **{
-        status: {"description": text, "content": {"application/json": {"example": _ERROR}}}
-        for status, text in {
-            400: "A field or the recording is wrong",
-            401: "No API key, or a wrong one",
-            413: "Too large or too long",
-            415: "Not audio",
-            429: "Too many transcriptions under way",
-            503: "The model is not ready",
-        }.items()
-    },
-}
+_REQUEST_BODY = documentation.form("file", "The recording: WAV, FLAC, MP3, M4A, OGG, WebM and others.")
+_RESPONSES = documentation.transcribed()
 
 
 @router.post(

@@ -28,6 +28,8 @@ def test_every_route_that_is_documented_has_a_label() -> None:
         "/v1/models",
         "/v1/models/*",
         "/health",
+        "/transcribe",
+        "/v1/realtime",
     }
 
 
