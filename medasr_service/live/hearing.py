@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from medasr_service.audio.stream import AudioInfo
+from medasr_service.audio.level import limited
 from medasr_service.decoding import ctc
 from medasr_service.decoding.ctc import Vocabulary
 from medasr_service.live.agreement import Agreement
@@ -112,8 +112,8 @@ class Hearing:
             return Decode([], window.start_frame, np.zeros(frames, np.float32))
         gain = 1.0
         if self._settings.normalize:
-            gain = AudioInfo(0.0, window.peak).gain(max_gain=self._settings.max_gain)
-        started, audio = self._clock(), window.audio * np.float32(gain)
+            gain = window.loudness.gain(max_gain=self._settings.max_gain)
+        started, audio = self._clock(), limited(window.audio * np.float32(gain)) if gain > 1 else window.audio
         [emission] = await self._infer([audio])
         window.mark_heard()
         words = await self._words(emission, window.start_frame)

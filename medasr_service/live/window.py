@@ -5,12 +5,15 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
+from medasr_service.audio.level import Loudness
 from medasr_service.model.geometry import FrameGeometry, Waveform
 
 QUIET = 0.03  # of the loudest frame (-30 dB): below, nothing is said
 ABOVE_NOISE, NOISE = 3.0, 0.2  # nor below three times the noise, where that is far from the loudest
 SILENT = 1e-4  # of full scale (-80 dBFS): below, there is no microphone
 MEMORY_S = 30.0  # the loudest frame counts half so long ago
+NOW_S, KNOCK_S = 2.0, 0.4  # the level is what the last seconds reach for so long: a knock or a door does not
+LOUDEST = 8.0  # the loudest frame of speech is below so many times its level; on the bundled ones, 6.9
 
 
 class Window:
@@ -25,7 +28,7 @@ class Window:
         self.heard = 0  # position up to which the model has heard
         self._loudest = 0.0
         self._levels: NDArray[np.float64] = np.empty(0)  # of each frame of the window
-        self.peak = 0.0
+        self.loudness = Loudness(0.0, 0.0)  # of the speech, whatever knocks and clicks there are beside it
 
     @property
     def end(self) -> int:
@@ -75,15 +78,24 @@ class Window:
         levels = np.sqrt(np.square(blocks, dtype=np.float64).mean(axis=1))
         decay = 0.5 ** (frames * size / self._geometry.sample_rate / MEMORY_S)
         self._loudest = max(self._loudest * decay, float(levels.max()))
-        self.peak = max(self.peak * decay, float(np.abs(blocks).max()))
         self._levels = np.concatenate((self._levels, levels))
+        peak = max(self.loudness.peak * decay, float(np.abs(blocks).max()))
+        self.loudness = Loudness(peak, max(self.loudness.level * decay, self._level_now()))
+
+    def _level_now(self) -> float:
+        """What the last seconds reach for longer than a knock lasts, or a door."""
+        now, knock = (round(s / self._geometry.frame_s) for s in (NOW_S, KNOCK_S))
+        latest = self._levels[-now:]
+        reached = min(knock, len(latest))
+        return float(np.partition(latest, -reached)[-reached])
 
     def _loud(self) -> NDArray[np.bool_]:
         """Of each frame, whether something is said, by the level alone."""
         if not len(self._levels):
             return np.empty(0, bool)
-        noise = min(ABOVE_NOISE * float(np.quantile(self._levels, 0.1)), NOISE * self._loudest)
-        return self._levels >= max(SILENT, QUIET * self._loudest, noise)
+        loudest = min(self._loudest, LOUDEST * self.loudness.level)
+        noise = min(ABOVE_NOISE * float(np.quantile(self._levels, 0.1)), NOISE * loudest)
+        return self._levels >= max(SILENT, QUIET * loudest, noise)
 
     @property
     def last_loud_s(self) -> float:
