@@ -49,7 +49,8 @@ def _burst(rng: np.random.Generator, seconds: float, decay_s: float) -> Waveform
     """Noise at full scale that decays."""
     at = np.arange(round(seconds * RATE)) / RATE
     burst = rng.uniform(-1, 1, len(at)) * np.exp(-at / decay_s)
-    return (burst / np.abs(burst).max()).astype(np.float32)
+    scaled: Waveform = (burst / np.abs(burst).max()).astype(np.float32)
+    return scaled
 
 
 BESIDE: dict[str, Callable[[np.random.Generator], Waveform] | None] = {
