@@ -73,11 +73,11 @@ class Settings(BaseSettings):
     low_confidence: float = Field(0.7, ge=0, le=1)
     decoding: Literal["greedy", "lm"] = "greedy"
     lm: str = Field("auto", min_length=1)
-    lm_weight: float = Field(0.5, ge=0, le=10)
-    word_score: float = Field(0.0, ge=-10, le=10)
+    lm_weight: float | None = Field(None, ge=0, le=10)
+    word_score: float | None = Field(None, ge=-10, le=10)
     lm_numbers: bool = False
     sure_posterior: float = Field(0.95, gt=0.5, le=1)
-    beam_size: int = Field(16, ge=1, le=1000)
+    beam_size: int | None = Field(None, ge=1, le=1000)
     beam_size_token: int = Field(16, ge=1)
     beam_threshold: float = Field(12.0, gt=0, le=1000)
     keywords: Annotated[list[str], NoDecode] = []

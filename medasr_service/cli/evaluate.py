@@ -17,7 +17,7 @@ from tqdm import tqdm
 from medasr_service.cli import model
 from medasr_service.cli.console import put, tell
 from medasr_service.cli.status import EXIT_OK, EXIT_SOME_FAILED, EXIT_STOPPED
-from medasr_service.decoding import keywords, language_model
+from medasr_service.decoding import keywords, language_model, weights
 from medasr_service.errors import UsageError
 from medasr_service.evaluation import output, samples
 from medasr_service.evaluation.results import Result, Results
@@ -157,13 +157,13 @@ def _conditions(
     found: Checkpoint, config: Settings, decoding: Decoding, formatting: str
 ) -> dict[str, object]:
     """What a text depends on, besides the recording."""
-    weights = (
+    network = (
         found.artefact.source["sha256"].get(WEIGHTS, "") if found.artefact else sha256(found.folder / WEIGHTS)
     )
     conditions = {
         "model": found.id,
         "revision": found.revision,
-        "weights": weights[:12],
+        "weights": network[:12],
         "engine": config.resolved_engine,
         "precision": config.precision,
         "windows": f"{config.windows}, {config.chunk_length_s:g} s / {config.stride_length_s:g} s",
@@ -176,7 +176,7 @@ def _conditions(
     file = language_model.locate(found, config) if decoding == "lm" else None
     if file:
         conditions["language model"] = f"{file.name} {sha256(file)[:12]}"
-        conditions |= {name: getattr(config, name) for name in LM_SETTINGS}
+        conditions |= weights.chosen(config, LM_SETTINGS, demo=found.demo)
     if terms := keywords.configured(config):
         conditions["keywords"] = f"{len(terms)} {sha256_of(json.dumps(terms).encode()).hexdigest()[:12]}"
         conditions["keyword_score"] = config.keyword_score

@@ -36,6 +36,7 @@ from numpy.typing import NDArray
 from medasr_service.decoding import ctc, rewarded
 from medasr_service.decoding.ctc import WORD_START, Vocabulary
 from medasr_service.decoding.keywords import Keywords
+from medasr_service.decoding.weights import chosen
 from medasr_service.model.geometry import Emission
 from medasr_service.settings import Settings
 from medasr_service.text.transcript import Token, Warned
@@ -66,8 +67,9 @@ class Weights:
     keyword_score: float = 1.0
 
     @classmethod
-    def of(cls, settings: Settings) -> "Weights":
-        return cls(*(getattr(settings, field.name) for field in fields(cls)))
+    def of(cls, settings: Settings, *, demo: bool) -> "Weights":
+        """What the settings say, and where they say nothing, what belongs to the model."""
+        return cls(**chosen(settings, [field.name for field in fields(cls)], demo=demo))
 
 
 class BeamDecoder:

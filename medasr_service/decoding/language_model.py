@@ -46,7 +46,7 @@ def load(checkpoint: Checkpoint, vocabulary: Vocabulary, settings: Settings) -> 
             )
         return None
     lm = file and read(file, vocabulary)
-    decoder = BeamDecoder(vocabulary, lm, Weights.of(settings), terms)
+    decoder = BeamDecoder(vocabulary, lm, Weights.of(settings, demo=checkpoint.demo), terms)
     try:
         for warned in decoder.search().warnings(terms):
             log.warning("setting keywords: %s", warned.message)
