@@ -23,6 +23,7 @@ from medasr_service.api.answers import (
 )
 from medasr_service.api.parameters import Parameters
 from medasr_service.api.realtime_events import ClientEvent
+from medasr_service.errors import Forbidden, MedASRError, ModelUnavailable, UsageError
 from tests.conftest import CLIPS, ROOT
 
 ROUTE = "/v1/audio/transcriptions"
@@ -194,3 +195,16 @@ def test_a_live_session_says_what_its_document_says(
             seen.add(event["type"])
             completed = completed or event["type"].endswith("completed")
     assert set(heard) - seen <= {"conversation.item.input_audio_transcription.failed"}
+
+
+def test_the_reference_names_every_field_and_every_code() -> None:
+    text = (ROOT / "docs" / "api.md").read_text()
+    assert not [
+        name for name in Parameters.model_fields if f"`{name}`" not in text and f"`{name}[]`" not in text
+    ]
+    never_sent = (ModelUnavailable, UsageError, Forbidden)  # the last always has a code of its own
+    described, pending = set(re.findall(r"`(\w+)`", text)), list[type[MedASRError]]([MedASRError])
+    while pending:
+        error = pending.pop()
+        pending += error.__subclasses__()
+        assert error.code is None or error.code in described or error in never_sent
