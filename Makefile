@@ -30,7 +30,8 @@ gate: setup-test
 	$(BIN)/shellcheck --external-sources scripts/*.sh .github/scripts/*.sh .ci/run
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
-	$(BIN)/zizmor --offline --quiet .github/workflows
+	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/zizmor --offline --quiet .github/workflows .github/dependabot.yml
 
 format: setup-test
 	$(BIN)/ruff format .

@@ -6,7 +6,7 @@ set -euo pipefail
 . "$(dirname "$0")/problem.sh"
 mkdir -p "$MODELS"
 if [ "${MEDASR_MODEL:-demo}" != demo ] && ! compgen -G "$MODELS/*/manifest.json" >/dev/null; then
-    env -u HF_TOKEN make setup || problem "what exports the model cannot be installed: the lines above say why"
+    env -u HF_TOKEN make setup-export || problem "what exports the model cannot be installed: the lines above say why"
     log=$(mktemp)
     trap 'rm -f "$log"' EXIT
     MEDASR_CACHE_DIR=$MODELS .venv/bin/medasr export 2>&1 | tee "$log" || {

@@ -283,7 +283,7 @@ def test_an_artefact_is_exported_where_the_cache_has_none(exporting: Runner) -> 
         answer = exporting.shell("export")
         assert answer.returncode == 0, answer.stderr
     made = (exporting.folder / "made").read_text().splitlines()
-    assert made == ["make setup, token: ", "exported"]  # once, and what is installed sees no token
+    assert made == ["make setup-export, token: ", "exported"]  # once, and what is installed sees no token
     assert (exporting.folder / "models" / "made" / "manifest.json").exists()
 
 
