@@ -43,6 +43,7 @@ LINGER_S = 30.0  # for the rest of an upload that is answered already: a client 
 MOST_FILES = 1 << 16
 FILES_FOR_PROCESS, FILES_PER_REQUEST = 128, 4  # kept free of connections; a request's: spool, decoder, model
 FOR_PROBES = 32  # connections beyond the limit
+SPARE_SOCKETS = 16  # of a client, beyond all live sessions: those that are being closed
 LOOK_S = 1.0  # between two looks at all connections
 GONE_AFTER = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}  # a peer that answers nothing: 60 s
 
@@ -54,6 +55,7 @@ class Door:
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self.header_timeout_s = settings.header_timeout_s
+        self.sockets_per_client = settings.max_live_streams + SPARE_SOCKETS
         self._send_timeout_s = settings.send_timeout_s
         self._settings = settings
         self.clock = clock
@@ -189,7 +191,14 @@ class Connection(HttpToolsProtocol):
         super().on_response_complete()
 
     def handle_websocket_upgrade(self) -> None:
+        """A handshake goes through everything that a request goes through: one client may not have many."""
         self._progress += 1
+        if self.client:
+            own = [each for each in self.connections if not isinstance(each, Connection)]
+            if sum(_peer(each) == self.peer for each in own) >= self._door.sockets_per_client:
+                return self._refuse(
+                    Busy(f"{self._door.sockets_per_client} sockets of yours are open. Try again.")
+                )
         super().handle_websocket_upgrade()
 
     def _refused(self, error: MedASRError) -> MedASRError:

@@ -4,7 +4,7 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from medasr_service.serving import connections
 from medasr_service.serving.connections import MAX_HEADER_BYTES, MAX_HEADERS, Connection, Door
@@ -238,3 +239,13 @@ def test_files_are_kept_for_requests(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("resource.getrlimit", lambda _: (1024, 1024))
     door = Door(Settings(max_connections=5000, max_concurrent_requests=64))
     assert door.most == 1024 - connections.FILES_FOR_PROCESS - 4 * 64 - connections.FOR_PROBES
+
+
+async def test_a_client_opens_only_so_many_sockets_at_a_time(running: Run) -> None:
+    async with running(max_live_streams=2) as service, AsyncExitStack() as stack:
+        for _ in range(service.door.sockets_per_client):
+            await stack.enter_async_context(connect(f"ws://127.0.0.1:{service.port}/"))
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(f"ws://127.0.0.1:{service.port}/")
+        assert refused.value.response.status_code == 429
+        assert refused.value.response.headers["retry-after"] == "1"
