@@ -5,7 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PYTHON
 
-.PHONY: run test setup setup-export setup-test gate format bento image export-image wheel loadtest bench fuzz demo-model clean
+.PHONY: run test setup setup-export setup-test gate format bento image export-image supply lock wheel loadtest bench
+.PHONY: fuzz demo-model clean
 
 run: setup
 	@scripts/run.sh
@@ -50,6 +51,13 @@ export-image: bento
 wheel: setup
 	$(BIN)/pip install --quiet build
 	$(BIN)/python -m build --outdir dist .
+
+# What the image installs: its licences, its SBOM, its known faults; and made anew, once a month.
+supply: setup
+	scripts/supply.sh
+
+lock: setup
+	scripts/lock.sh
 
 # LOADTEST has its arguments: make loadtest LOADTEST='--soak 60'
 loadtest: setup-test

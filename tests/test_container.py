@@ -21,7 +21,8 @@ from tests.conftest import ROOT, SAMPLE, SAMPLE_TEXT, free_port
 pytestmark = pytest.mark.container
 
 IMAGE = "medasr-service:test"
-BASE = "docker.io/library/python:3.11-slim"
+DOCKERFILE = ROOT / "deploy" / "Dockerfile.j2"
+BASE = os.environ.get("BASE") or re.findall("^ARG BASE=(.*)$", DOCKERFILE.read_text(), re.MULTILINE)[0]
 HARDENED = ("--read-only", "--cap-drop", "all", "--security-opt", "no-new-privileges")
 RAW = {"formatting": "raw", "response_format": "text"}
 READY_S, STOP_S = 120, 30
