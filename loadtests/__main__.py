@@ -4,12 +4,14 @@
     MEDASR_MODEL=build/random-checkpoint python -m loadtests # the real size, with random weights
     python -m loadtests --url http://127.0.0.1:8400 --pid 1234
     python -m loadtests --soak 0 && python -m loadtests --resume  # the same in two parts
+    python -m loadtests --chaos --soak 3600                       # everything at once: loadtests/chaos.py
 
 Writes report/ beside this file: Locust's HTML and CSV, summary.md, summary.json, timeline.png, the samples.
 Exits with 1 where config/budget.yaml is broken, with 2 where the service or Locust failed.
 """
 
 import argparse
+import asyncio
 import contextlib
 import json
 import os
@@ -25,7 +27,7 @@ from pathlib import Path
 import httpx
 
 from loadtests import budget as budgets
-from loadtests import server
+from loadtests import chaos, server
 from loadtests import summary as summaries
 from loadtests.budget import MIB_PER_GB
 from loadtests.ramp import STEPS, Ramp, Step
@@ -47,6 +49,8 @@ def main() -> int:
     if not arguments.resume:
         shutil.rmtree(arguments.report, ignore_errors=True)
         arguments.report.mkdir(parents=True)
+    if arguments.chaos:
+        return asyncio.run(chaos.run(arguments.report, arguments.soak, arguments.kill_every))
     with contextlib.ExitStack() as stack:
         target = stack.enter_context(target_of(arguments))
         health = httpx.get(f"{target.url}/health", timeout=10).json()
@@ -73,6 +77,10 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--resume", action="store_true", help="the soak, for the ramp that is in --report")
     parser.add_argument("--soak-users", type=int, help="so many users in the soak, and no ramp")
+    parser.add_argument(
+        "--chaos", action="store_true", help="kills, hang-ups, bad files, and a drain at the end"
+    )
+    parser.add_argument("--kill-every", type=float, default=300, help="seconds between two kills (300)")
     parser.add_argument("--url", help="a service that runs already; wants --pid or --cgroup")
     parser.add_argument("--pid", help="the first process of that service")
     parser.add_argument("--cgroup", help="the folder of the cgroup that holds it")

@@ -1,0 +1,190 @@
+"""Everything at once: all kinds of requests, a model that is killed or stopped, at the end a signal to leave.
+
+    python -m loadtests --chaos --soak 3600
+
+Writes chaos.md into the report: what was answered, how memory, descriptors and threads went. A text that is
+not the one of a quiet service, an answer that is neither a text nor an honest refusal, or a request that was
+under way at the end and not finished, ends it with status 1.
+"""
+
+import asyncio
+import os
+import random
+import signal
+import statistics
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import psutil
+
+from loadtests import asking, server
+from loadtests.asking import Outcome
+from loadtests.memory import of_tree
+from loadtests.recordings import Recording, dictations
+
+HEADING = ("| kind | status | code | how many |", "|---|---|---|---|")
+USERS = 8
+REFUSED = {429, 503}  # with Retry-After
+LAST_S = 20.0  # between the last kill and the signal to leave
+
+
+@dataclass(frozen=True)
+class Sample:
+    at_s: float
+    mib: float
+    descriptors: int
+    threads: int
+
+
+@dataclass
+class Course:
+    """What came of it."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
+    away_s: list[float] = field(default_factory=list)  # after each kill, until it was ready again
+    cut: list[Outcome] = field(default_factory=list)  # under way when the service was told to leave
+    exit_status: int | None = None
+
+
+def problems(course: Course, texts: dict[str, str]) -> list[str]:
+    """Why this is no pass; none: it is."""
+    found = [f"wrong text: {each.kind}, {each.key}" for each in course.outcomes if _is_wrong(each, texts)]
+    for each in course.outcomes:
+        refused = each.status in REFUSED and each.retry_after
+        whole = each.status == 200 and not each.code
+        expected = whole or refused or each.kind == "hung up"
+        if not expected and not (each.kind == "bad" and 400 <= each.status < 500):
+            found.append(f"{each.kind}: {each.status} {each.code}, {each.key}")
+    found += [f"cut at the end: {each.kind} {each.status} {each.code}" for each in course.cut]
+    if course.exit_status:
+        found.append(f"the service ended with status {course.exit_status}")
+    return found
+
+
+def _is_wrong(outcome: Outcome, texts: dict[str, str]) -> bool:
+    return outcome.kind in ("plain", "streamed", "native") and outcome.text not in (None, texts[outcome.key])
+
+
+def slope_percent(samples: list[Sample]) -> float:
+    """How much more memory in the last third than in the middle one: the first still fills what is kept."""
+    third = len(samples) // 3
+    if not third:
+        return 0.0
+    middle = statistics.median(each.mib for each in samples[third : 2 * third])
+    return 100 * (statistics.median(each.mib for each in samples[2 * third :]) / middle - 1)
+
+
+async def run(folder: Path, seconds: float, kill_every_s: float) -> int:
+    course, recordings = Course(), dictations()
+    with server.running(folder / "service.log", variables={"MEDASR_HOST": "127.0.0.1"}) as started:
+        async with asking.client(started.url) as client:
+            texts = {each.key: (await asking.plain(client, each)).text or "" for each in recordings}
+            begun = time.monotonic()
+            under_way: set[asyncio.Task[Outcome]] = set()
+            stopping = asyncio.Event()
+            users = [
+                asyncio.create_task(_user(client, recordings, course, under_way, stopping))
+                for _ in range(USERS)
+            ]
+            watching = asyncio.create_task(_watch(started.pid, course, begun))
+            killing = asyncio.create_task(_kill(started, client, kill_every_s, course, seconds))
+            await asyncio.sleep(seconds)
+            await killing
+            watching.cancel()
+            stopping.set()
+            admitted = {each for each in under_way if not each.done()}
+            await asyncio.sleep(0.5)  # what was just sent is admitted
+            os.kill(started.pid, signal.SIGTERM)
+            course.cut = [each for each in await asyncio.gather(*admitted) if not _is_finished(each)]
+            await asyncio.gather(*users)
+        course.exit_status = await asyncio.to_thread(psutil.Process(started.pid).wait, 120)
+    return _report(folder / "chaos.md", course, texts, seconds)
+
+
+def _is_finished(outcome: Outcome) -> bool:
+    return outcome.status not in (0, 503) or outcome.kind in ("hung up", "live")
+
+
+async def _user(
+    client: httpx.AsyncClient,
+    recordings: list[Recording],
+    course: Course,
+    under_way: set[asyncio.Task[Outcome]],
+    stopping: asyncio.Event,
+) -> None:
+    kinds, weights = list(asking.ASKED), list(asking.ASKED.values())
+    while not stopping.is_set():
+        [ask] = random.choices(kinds, weights)
+        task = asyncio.create_task(asking.asked(ask, client, random.choice(recordings)))
+        under_way.add(task)
+        outcome = await task
+        under_way.discard(task)
+        course.outcomes.append(outcome)
+        if outcome.status in REFUSED:
+            await asyncio.sleep(1)
+
+
+async def _watch(pid: int, course: Course, begun: float) -> None:
+    while True:
+        mib, _ = await asyncio.to_thread(of_tree, pid)
+        descriptors = threads = 0
+        for each in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
+            try:
+                descriptors, threads = descriptors + each.num_fds(), threads + each.num_threads()
+            except psutil.NoSuchProcess:
+                continue
+        course.samples.append(Sample(time.monotonic() - begun, mib, descriptors, threads))
+        await asyncio.sleep(2)
+
+
+async def _kill(
+    started: server.Server, client: httpx.AsyncClient, every_s: float, course: Course, seconds: float
+) -> None:
+    """By turns killed and stopped."""
+    end, number = time.monotonic() + seconds - LAST_S, signal.SIGKILL
+    while time.monotonic() + every_s < end:
+        await asyncio.sleep(every_s)
+        [model] = [p for p in psutil.Process(started.pid).children() if "medasr-model" in p.cmdline()]
+        model.send_signal(number)
+        number = signal.SIGSTOP if number is signal.SIGKILL else signal.SIGKILL
+        since = time.monotonic()
+        while await _is_ready(client):  # that it is gone is noticed first
+            await asyncio.sleep(0.1)
+        while not await _is_ready(client):
+            await asyncio.sleep(0.1)
+        course.away_s.append(time.monotonic() - since)
+
+
+async def _is_ready(client: httpx.AsyncClient) -> bool:
+    return (await client.get("/readyz")).status_code == 200
+
+
+def _report(file: Path, course: Course, texts: dict[str, str], seconds: float) -> int:
+    found = problems(course, texts)
+    counted = Counter((each.kind, each.status, each.code) for each in course.outcomes)
+    lines = [
+        f"# {seconds:.0f} s of everything at once",
+        "",
+        "| kind | status | code | how many |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| {kind} | {status} | {code} | {count} |" for (kind, status, code), count in sorted(counted.items())
+    ]
+    away = ", ".join(f"{each:.1f}" for each in course.away_s)
+    first, last = course.samples[len(course.samples) // 3], course.samples[-1]
+    lines += [
+        "",
+        f"- the model was killed or stopped {len(course.away_s)} times; ready again after {away} s",
+        f"- memory: {slope_percent(course.samples):+.1f} %, last third of the time against the middle one",
+        f"- descriptors {first.descriptors} to {last.descriptors}, threads {first.threads} to {last.threads}",
+        f"- {len(found)} problems",
+        *(f"  - {each}" for each in found[:50]),
+    ]
+    file.write_text("\n".join(lines) + "\n")
+    print(file.read_text())
+    return 1 if found else 0
