@@ -223,11 +223,11 @@ def test_a_full_disk_refuses_an_upload_and_serves_on(start: Callable[..., Contai
 
 def test_too_little_memory_is_a_death_and_not_a_hang(start: Callable[..., Container]) -> None:
     starved = start("--memory", "256m", "--memory-swap", "256m")
-    assert starved.wait_for_exit(timeout_s=60) != 0
+    assert starved.wait_for_exit(timeout_s=180) != 0  # it is started some times in vain
 
 
-def test_a_process_that_is_killed_ends_the_container(start: Callable[..., Container]) -> None:
-    """As it happens to the largest when memory runs out: whoever watches the container starts it again."""
+def test_a_process_that_is_killed_is_started_again(start: Callable[..., Container]) -> None:
+    """As it happens to the largest when memory runs out: others lose nothing but time."""
     container = start("--memory", "4g")
     container.wait_until_ready()
     program = """
@@ -237,7 +237,9 @@ for each in pathlib.Path("/proc").glob("[0-9]*"):
         os.kill(int(each.name), 9)
 """
     container.inside("python", "-c", program)
-    assert container.wait_for_exit(timeout_s=30) != 0
+    assert container.transcribe(SAMPLE).status_code in (200, 503)
+    container.wait_until_ready()
+    assert container.transcribe(SAMPLE).text.strip() == SAMPLE_TEXT
 
 
 def test_a_stop_finishes_what_is_under_way(start: Callable[..., Container], tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import job
 from job import USER_AGENT, Problem, ask, note, seconds, setting, state
 
 GRACE_S = 180  # cloudflared's own limit, for requests under way when it is told to leave
+SETTLE_S = 5  # until the edge sends nothing new
 READY = "/ready"
 
 
@@ -83,6 +84,18 @@ def is_connected() -> bool:
     """Whether cloudflared has a connection to the edge."""
     status, body = ask(f"http://{_metrics()}{READY}", timeout_s=5)
     return status == 200 and json.loads(body).get("readyConnections", 0) > 0
+
+
+def leave() -> None:
+    """Tells cloudflared to take nothing new, and gives that time to reach the edge.
+
+    It still finishes what goes through it: also live sessions, which the service is to end meanwhile.
+    """
+    if (pid := _pid()) is not None and is_running():
+        os.kill(pid, signal.SIGTERM)
+        deadline = time.monotonic() + seconds("TUNNEL_SETTLE_S", SETTLE_S)
+        while is_running() and time.monotonic() < deadline:
+            time.sleep(0.1)
 
 
 def stop(*, graceful: bool = True) -> None:

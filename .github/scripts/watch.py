@@ -87,11 +87,12 @@ class Watch:
 
 
 def leave() -> None:
-    """The tunnel first, so that nothing new comes; then the service."""
+    """The tunnel takes nothing new; then the service ends what it has begun, through the same tunnel."""
     try:
-        tunnel.stop()
-    finally:
+        tunnel.leave()
         container.drain()
+    finally:
+        tunnel.stop()
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ and looks for the dead every ten seconds, in a container never. This is the same
 
 import logging
 import os
+import shutil
 import signal
 import socket
 import tempfile
@@ -14,6 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -28,7 +30,7 @@ from medasr_service.serving import secrets, shutdown
 ENTRY = "service"  # BentoML's name for the process that answers requests
 API_SOCKET = "_bento_api_server"
 CHECK_S = 0.25  # between two looks for processes that have died
-MAX_STARTS, STARTS_S = 8, 60.0  # of one process within so long: who watches this one is to know
+MAX_STARTS, STARTS_S = 8, 300.0  # of one process within so long: who watches this one is to know
 
 log = logging.getLogger("bentoml.medasr")
 
@@ -128,7 +130,11 @@ def install(listening: Callable[[str], None]) -> None:
 
 def _create(watchers: list[Watcher], **arguments: Any) -> Supervisor:
     plugins = arguments.get("plugins") or []
-    supervisor = Supervisor(watchers, *_endpoints(plugins), **{"check_delay": CHECK_S, **arguments})
+    control, events = _endpoints(plugins)
+    supervisor = Supervisor(watchers, control, events, **{"check_delay": CHECK_S, **arguments})
+    if plugins:
+        folder = Path(control.removeprefix("ipc://")).parent
+        supervisor.exit_stack.callback(shutil.rmtree, folder, ignore_errors=True)
     sockets = " ".join(str(each.fileno()) for each in arguments["sockets"])
     for watcher in watchers:
         watcher.respawn = True  # also in a container: one that dies costs what it did, not everything
