@@ -8,7 +8,7 @@ the chunks of formats that nobody here has looked at.
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
-from medasr_service.audio import adts, amr, ffmpeg, frames, limits, matroska, mp3, mp4, ogg, sndfile, wav
+from medasr_service.audio import adts, amr, ffmpeg, flv, frames, limits, matroska, mp3, mp4, ogg, sndfile, wav
 from medasr_service.audio.ffmpeg import Container, NoSuchTrack
 from medasr_service.audio.guard import guarded
 from medasr_service.audio.limits import Check
@@ -16,8 +16,23 @@ from medasr_service.audio.pieces import Flaw, Gap, Piece
 from medasr_service.audio.view import view
 from medasr_service.errors import EmptyAudio, InvalidAudio, UnsupportedAudio
 
+TS_MARK, TS_PACKET = b"\x47", 188
+DSS_BLOCK = 512
 HEAD = 64  # bytes that show which container it is
-NOT_AUDIO = "The file is not audio in a known format (WAV, FLAC, OGG, Opus, MP3, M4A, AAC, MP4, WebM)."
+NOT_AUDIO = (
+    "The file is not audio in a known format (WAV, FLAC, OGG, Opus, MP3, M4A, AAC, MP4, WebM, AMR, WMA, DSS;"
+    " docs/files.md has them all)."
+)
+DS2 = "DSS Pro (DS2), which is encoded in a way that only its makers know"
+REFUSED: tuple[tuple[int, bytes, str], ...] = (  # offset, first bytes, what that is
+    (1, b"ds2", f"{DS2}: export it as WAV or MP3 with the recorder's own program"),
+    (1, b"enc", "an encrypted DSS: export it as WAV or MP3 with the recorder's own program"),
+    (1, b"#!SILK", "SILK of a messenger: export it as MP3 or M4A"),
+    (0, b"#!SILK", "SILK of a messenger: export it as MP3 or M4A"),
+    (0, b"MThd", "MIDI: notes, and no sound"),
+    (0, b"%PDF", "a PDF"),
+    (0, b"PK\x03\x04", "a ZIP: unpack it, and send the recordings in it one by one; it is not audio itself"),
+)
 
 
 @guarded
@@ -35,6 +50,9 @@ def decode(file: BinaryIO, *, track: int, max_duration_s: float, max_channels: i
             return
     if track:
         raise NoSuchTrack
+    for at, magic, what in REFUSED:
+        if head[at:].startswith(magic):
+            raise UnsupportedAudio(f"This is {what}.")
     yield from _decode_frames(file, check)
 
 
@@ -97,7 +115,14 @@ def _decode_plain(file: BinaryIO, formats: tuple[str, ...], check: Check) -> Ite
         yield Flaw(broken.promised_s, "it cannot be decoded there")
 
 
-def _decode_wav(file: BinaryIO, check: Check, track: int) -> Iterator[Piece]:
+def _decode_riff(file: BinaryIO, check: Check, track: int) -> Iterator[Piece]:
+    file.seek(0)
+    head = file.read(12)
+    if head[8:] == b"AVI ":
+        lacking = int.from_bytes(head[4:8], "little") + 8 - file.seek(0, 2)
+        cut_off = f"the file announces {lacking:,} bytes more than it has" if lacking > 1 else ""
+        yield from ffmpeg.decode(file, Container("avi", has_length=True, cut_off=cut_off), check, track=track)
+        return
     if track:
         raise NoSuchTrack
     for part in wav.survey(file):
@@ -147,6 +172,35 @@ def _decode_amr(file: BinaryIO, check: Check, track: int) -> Iterator[Piece]:
     yield from ffmpeg.decode(file, amr.container(file), check)
 
 
+def _decode_ts(file: BinaryIO, check: Check, track: int) -> Iterator[Piece]:
+    """Its packets have one length, and count themselves; FFmpeg says where one is missing."""
+    file.seek(TS_PACKET)
+    if file.read(1) != TS_MARK:
+        yield from _decode_frames(file, check)
+        return
+    cut_off = "the file ends inside a packet" if file.seek(0, 2) % TS_PACKET else ""
+    yield from ffmpeg.decode(file, Container("mpegts", cut_off=cut_off), check, track=track)
+
+
+def _decode_flv(file: BinaryIO, check: Check, track: int) -> Iterator[Piece]:
+    yield from ffmpeg.decode(file, Container("flv", cut_off=flv.cut_off(file)), check, track=track)
+
+
+def _decode_dss(file: BinaryIO, check: Check, track: int) -> Iterator[Piece]:
+    cut_off = "the file ends inside a block" if file.seek(0, 2) % DSS_BLOCK else ""
+    yield from ffmpeg.decode(file, Container("dss", has_times=False, cut_off=cut_off), check, track=track)
+
+
+def _counted(name: str, *, has_times: bool = False, end_slack_s: float = wav.TRIFLE_S) -> "_Read":
+    """A container that tells the length of its sound."""
+    container = Container(name, has_times=has_times, has_length=True, end_slack_s=end_slack_s)
+
+    def read(file: BinaryIO, check: Check, track: int) -> Iterator[Piece]:
+        yield from ffmpeg.decode(file, container, check, track=track)
+
+    return read
+
+
 def _decode_frames(file: BinaryIO, check: Check) -> Iterator[Piece]:
     """What has no container: MP3, AAC, and FLAC behind a tag."""
     start = frames.behind_tags(file)
@@ -183,5 +237,15 @@ _CONTAINERS: tuple[tuple[int, bytes, _Read], ...] = (  # offset, first bytes, wh
     (0, ogg.CAPTURE, _decode_ogg),
     (0, b"fLaC", _decode_flac),
     (0, b"#!AMR", _decode_amr),
-    *((0, name, _decode_wav) for name in wav.BYTE_ORDERS),
+    (0, b"FLV\x01", _decode_flv),
+    (0, b"\x02dss", _decode_dss),
+    (0, b"\x03dss", _decode_dss),
+    (0, TS_MARK, _decode_ts),
+    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", _counted("asf", has_times=True, end_slack_s=1.0)),
+    (8, b"AIFF", _counted("aiff")),
+    (8, b"AIFC", _counted("aiff")),
+    (0, b".snd", _counted("au")),
+    (0, b"caff", _counted("caf", end_slack_s=ffmpeg.END_S)),
+    (0, b"riff\x2e\x91\xcf\x11", _counted("w64")),
+    *((0, name, _decode_riff) for name in wav.BYTE_ORDERS),
 )

@@ -1,8 +1,8 @@
 """How loud a recording is, the gain that brings a quiet one up, and the limiter that the gain may need.
 
 A click, a knock or a door says nothing of the level of the speech beside it. So the level is what the sound
-reaches for a second in all, and a peak counts only as far as speech of that level may have it. Where the gain
-would carry the rest of the peak beyond full scale, a limiter turns it down for that moment.
+reaches for a second in all, and a peak that no speech of that level has does not count. Where the gain would
+carry such a peak beyond full scale, a limiter turns it down for that moment.
 """
 
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from medasr_service.model.geometry import Waveform
 PEAK = 0.95  # what a quiet recording is brought up to
 QUIET_PEAK = 0.1  # below this (-20 dBFS) a recording counts as quiet; above, it stays as it is
 CREST = 12.0  # peaks of speech are below so many times its level; on the bundled recordings, 7.6
+USUAL_CREST = 5.0  # where the peak is none of speech
 BLOCK_S = 0.02  # whose level is looked at
 REACHED_S, REACHED_SHARE = 1.0, 0.15  # the level is reached for so long in all, or for this share
 STEP_DB, LOWEST_DB, STEPS = 0.25, -120.0, 1_024  # of the histogram of levels: up to 136 dB above full scale
@@ -33,7 +34,7 @@ class Loudness:
 
     def gain(self, *, max_gain: float) -> float:
         """The factor that brings quiet speech up to PEAK; 1 for any other, and for digital silence."""
-        peak = min(self.peak, CREST * self.level)
+        peak = self.peak if self.peak <= CREST * self.level else USUAL_CREST * self.level
         if not 0 < peak < QUIET_PEAK:
             return 1.0
         return min(PEAK / peak, max_gain)

@@ -164,7 +164,7 @@ BAD: dict[str, tuple[bytes, int, str, str]] = {  # bytes, status, code, what the
         b"FORM\x00\x10\x00\x00AIFF" + b"junk\0\0\0\0" * 100_000,
         415,
         "unsupported_format",
-        "not audio",
+        "damaged",
     ),
     "a WAV behind a tag": (b"ID3\x04" + bytes(6) + WAV, 415, "unsupported_format", "not audio"),
     "a truncated WAV of the other byte order": (
