@@ -160,22 +160,23 @@ class _Source:
         with its_channel, its_lifeline:
             descriptors = [its_channel.fileno(), its_lifeline.fileno(), recording]
             try:
-                socket.send_fds(self._control, [messages.LENGTH.pack(cpu_s)], descriptors)
+                socket.send_fds(self._control, [b"j"], descriptors)
             except OSError:
                 channel.close()
                 lifeline.close()
                 return None
-        return _Process(channel, lifeline, self)
+        return _Process(channel, lifeline, self, cpu_s)
 
 
 class _Process:
     """A decoder process as its recording's request sees it."""
 
-    def __init__(self, channel: socket.socket, lifeline: socket.socket, source: _Source) -> None:
+    def __init__(self, channel: socket.socket, lifeline: socket.socket, source: _Source, cpu_s: int) -> None:
         channel.setblocking(False)
         self._channel = channel
         self._source = source
         self._spent_s = 0.0
+        self._cpu_s = cpu_s
         self.close = weakref.finalize(self, _close, channel, lifeline)
 
     async def ask(self, turns: Turns, message: bytes) -> tuple[Kind, bytearray]:
@@ -184,7 +185,7 @@ class _Process:
             async with turns.turn(self._spent_s), asyncio.timeout(ANSWER_S):
                 await asyncio.get_running_loop().sock_sendall(self._channel, message)
                 kind, size, self._spent_s = messages.HEADER.unpack(await self._receive(messages.HEADER.size))
-                if size > messages.MAX_FRAME_BYTES:
+                if size > messages.MAX_FRAME_BYTES or self._spent_s > self._cpu_s:
                     raise EOFError
                 return Kind(kind), await self._receive(size)
         except (EOFError, OSError, TimeoutError, ValueError) as error:

@@ -13,6 +13,7 @@ import signal
 import struct
 import sys
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 MEMORY_BYTES = 640 << 20  # FFmpeg's index of the largest tables that mp4 lets through has 400 MB
@@ -68,6 +69,13 @@ def name(text: str) -> None:
         _prctl(_SET_NAME, ctypes.create_string_buffer(text.encode()))
 
 
+def prepare() -> None:
+    """What ``confine`` needs, made once for all copies of this process."""
+    _libc()
+    if machine := _MACHINES.get(platform.machine()):
+        _program(*machine)
+
+
 def confine(cpu_s: int) -> None:
     """Takes from this process, for ever, what decoding does not need; it may compute ``cpu_s`` in all."""
     for what, limit in (
@@ -90,7 +98,13 @@ def _filter_calls() -> None:
     machine = _MACHINES.get(platform.machine())
     if machine is None or sys.maxsize < 1 << 32:
         return
-    column, architecture = machine
+    code = _program(*machine)
+    _prctl(_SET_SECCOMP, _FILTER, code)
+
+
+@cache
+def _program(column: int, architecture: int) -> bytes:
+    """struct sock_fprog of the filter; what it points to lives as long as this process."""
     numbers = [numbers[column] for numbers in _DENIED.values() if numbers[column] != _NONE]
     # each line: operation, how many to pass over if so, and if not, value
     checks = [(_EQUAL, len(numbers) - i, 0, number) for i, number in enumerate(numbers)]
@@ -104,7 +118,11 @@ def _filter_calls() -> None:
         (_RETURN, 0, 0, _DENY),
     ]
     code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in program))
-    _prctl(_SET_SECCOMP, _FILTER, struct.pack("HxxxxxxP", len(program), ctypes.addressof(code)))
+    _kept.append(code)
+    return struct.pack("HxxxxxxP", len(program), ctypes.addressof(code))
+
+
+_kept: list[object] = []
 
 
 def _prctl(option: int, *arguments: object) -> int:
@@ -113,5 +131,6 @@ def _prctl(option: int, *arguments: object) -> int:
     return int(_libc().prctl(option, *padded))
 
 
+@cache
 def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None)

@@ -29,7 +29,8 @@ from medasr_service.audio import messages, sandbox, stream
 from medasr_service.audio.messages import Kind
 from medasr_service.errors import InvalidAudio
 
-JOB = 3  # descriptors of a job: the channel, what shows that somebody waits, the recording
+JOB = b"j"
+MAX_CPU_S = 24 * 3_600  # the service ends a recording that costs more than it may; and see HANG_S
 TURN_S = 0.03
 HANG_S = 20.0  # CPU time within one turn; at ordinary work a turn takes TURN_S or one block
 POLITE_AFTER_S = 2.0  # CPU time, after which the others go first
@@ -45,28 +46,28 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how a copy ended
     sandbox.name("medasr-decoders")
     warm_up()
+    sandbox.prepare()
     gc.disable()
     gc.freeze()
     spare = _copy(control)
-    while job := _receive_job(control):
-        cpu_s, descriptors = job
+    while descriptors := _receive_job(control):
         try:
-            socket.send_fds(spare, [cpu_s], descriptors)
+            socket.send_fds(spare, [JOB], descriptors)
         except OSError:  # it was killed while it waited
             spare.close()
             spare = _copy(control)
             with suppress(OSError):
-                socket.send_fds(spare, [cpu_s], descriptors)
+                socket.send_fds(spare, [JOB], descriptors)
         for each in descriptors:
             os.close(each)
         spare.close()
         spare = _copy(control)
 
 
-def _receive_job(control: socket.socket) -> tuple[bytes, list[int]] | None:
-    """CPU seconds that a recording may cost, as four bytes, and its descriptors; None at the end."""
-    data, descriptors, _, _ = socket.recv_fds(control, messages.LENGTH.size, JOB)
-    return (data, descriptors) if data else None
+def _receive_job(control: socket.socket) -> list[int]:
+    """The channel, what shows that somebody waits, the recording; nothing at the end."""
+    _, descriptors, _, _ = socket.recv_fds(control, len(JOB), 3)
+    return descriptors
 
 
 def warm_up() -> None:
@@ -99,6 +100,11 @@ def _copy(control: socket.socket) -> socket.socket:
         sandbox.name("medasr-decoder")
         control.close()
         ours.close()
+        null = os.open(os.devnull, os.O_RDWR)
+        for standard in (0, 1, 2):  # libraries print there what they find in a file
+            os.dup2(null, standard)
+        os.close(null)
+        sandbox.confine(MAX_CPU_S)
         _serve(theirs)
     finally:
         os._exit(0)
@@ -107,15 +113,10 @@ def _copy(control: socket.socket) -> socket.socket:
 def _serve(waiting: socket.socket) -> None:
     job = _receive_job(waiting)
     waiting.close()
-    if job is None:
+    if not job:
         return
-    (cpu_s,), (channel, lifeline, recording) = messages.LENGTH.unpack(job[0]), job[1]
+    channel, lifeline, recording = job
     _die_with(lifeline)
-    null = os.open(os.devnull, os.O_RDWR)
-    for standard in (0, 1, 2):  # libraries print there what they find in a file
-        os.dup2(null, standard)
-    os.close(null)
-    sandbox.confine(cpu_s)
     file = io.BufferedReader(io.FileIO(recording), READ_BYTES)
     _Recording(socket.socket(fileno=channel), file).serve()
 

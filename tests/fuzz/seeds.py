@@ -1,10 +1,13 @@
 """A short recording of every kind that the service reads, to be mutated."""
 
+import random
+
 import numpy as np
 
 from tests.audio.test_stream import encode, ffmpeg, sound
 
 SECONDS = 0.2
+AMR_BYTES = (12, 13, 15, 17, 19, 20, 26, 31)  # of a frame of 20 ms, by its mode
 
 _SNDFILE = [  # format, coding, rate, channels
     ("WAV", "PCM_16", 16_000, 1),
@@ -54,4 +57,11 @@ def make() -> list[bytes]:
         for piped in (False, True) if suffix in ("mka", "webm", "mp3", "ogg") else (False,):
             found.append(ffmpeg(encode(samples, rate), suffix, *options, piped=piped))
     mono, stereo = (encode(sound(SECONDS, 48_000, n), 48_000, "OGG", "VORBIS") for n in (1, 2))
-    return [*found, mono + stereo]
+    return [*found, mono + stereo, _amr()]
+
+
+def _amr() -> bytes:
+    """Frames of any bits are sound: no encoder is needed."""
+    dice = random.Random(3)
+    frames = [bytes([mode << 3 | 4]) + dice.randbytes(size) for mode, size in enumerate(AMR_BYTES)]
+    return b"#!AMR\n" + b"".join(frames * 3)
