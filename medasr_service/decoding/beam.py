@@ -22,15 +22,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
-from flashlight.lib.text.decoder import (
-    LM,
-    CriterionType,
-    LexiconFreeDecoder,
-    LexiconFreeDecoderOptions,
-    ZeroLM,
-)
 from numpy.typing import NDArray
 
 from medasr_service.decoding import ctc, rewarded
@@ -40,6 +34,9 @@ from medasr_service.decoding.weights import chosen
 from medasr_service.model.geometry import Emission
 from medasr_service.settings import Settings
 from medasr_service.text.transcript import Token, Warned
+
+if TYPE_CHECKING:  # without a language model nothing of it is needed: it is not there for every Python
+    from flashlight.lib.text.decoder import LM
 
 LN_10 = math.log(10)
 NEVER = -1e4  # a log-posterior that no hypothesis survives
@@ -76,23 +73,14 @@ class BeamDecoder:
     """A vocabulary, a language model, keywords, and their weights; holds nothing of any recording."""
 
     def __init__(
-        self, vocabulary: Vocabulary, lm: LM | None, weights: Weights, keywords: Sequence[str] = ()
+        self, vocabulary: Vocabulary, lm: "LM | None", weights: Weights, keywords: Sequence[str] = ()
     ) -> None:
         self.vocabulary = vocabulary
         self.has_lm = lm is not None
         self.keywords = tuple(keywords)  # of every recording
         self._weights = weights
         self._skip_lead = weights.beam_threshold + max(0.0, weights.word_score)
-        self._lm = lm or ZeroLM()
-        self._options = LexiconFreeDecoderOptions(
-            beam_size=weights.beam_size,
-            beam_size_token=min(weights.beam_size_token, len(vocabulary.pieces)),
-            beam_threshold=weights.beam_threshold,
-            lm_weight=weights.lm_weight * LN_10,
-            sil_score=0.0,
-            log_add=True,
-            criterion_type=CriterionType.CTC,
-        )
+        self._lm = lm
         self._sure = math.log(weights.sure_posterior)
         self._silent = sorted(vocabulary.silent)
         self._numbers = np.array([bool(_NUMBER.search(p.strip(WORD_START))) for p in vocabulary.pieces])
@@ -141,18 +129,36 @@ class BeamDecoder:
         return path, score
 
     def _plain(self, frames: Emission) -> tuple[Sequence[int], float]:
-        blank = self.vocabulary.blank
-        decoder = LexiconFreeDecoder(self._options, self._lm, blank, blank, [])
+        from flashlight.lib.text.decoder import (
+            CriterionType,
+            LexiconFreeDecoder,
+            LexiconFreeDecoderOptions,
+            ZeroLM,
+        )
+
+        blank, weights = self.vocabulary.blank, self._weights
+        options = LexiconFreeDecoderOptions(
+            beam_size=weights.beam_size,
+            beam_size_token=min(weights.beam_size_token, len(self.vocabulary.pieces)),
+            beam_threshold=weights.beam_threshold,
+            lm_weight=weights.lm_weight * LN_10,
+            sil_score=0.0,
+            log_add=True,
+            criterion_type=CriterionType.CTC,
+        )
+        decoder = LexiconFreeDecoder(options, self._lm or ZeroLM(), blank, blank, [])
         decoder.decode_begin()
         decoder.decode_step(frames.ctypes.data, *frames.shape)
         best = decoder.get_best_hypothesis(0)  # no decode_end: a recording may end anywhere in a sentence
         return best.tokens[1:], best.score
 
     def _rewarded(self, frames: Emission) -> tuple[Sequence[int], float]:
+        from flashlight.lib.text.decoder import ZeroLM
+
         weights = self._weights
         return rewarded.best_path(
             frames,
-            self._lm,
+            self._lm or ZeroLM(),
             self.vocabulary.blank,
             beam_size=weights.beam_size,
             beam_size_token=weights.beam_size_token,

@@ -8,6 +8,7 @@ import logging
 import shutil
 from pathlib import Path
 
+from medasr_service.decoding.beam import BeamDecoder, Weights
 from medasr_service.decoding.ctc import WORD_START, Vocabulary
 from medasr_service.decoding.keywords import configured
 from medasr_service.errors import InvalidRequest, ModelUnavailable
@@ -18,8 +19,6 @@ try:
     from flashlight.lib.text.decoder import LM
     from flashlight.lib.text.decoder.kenlm import KenLM
     from flashlight.lib.text.dictionary import Dictionary
-
-    from medasr_service.decoding.beam import BeamDecoder, Weights
 except ImportError:  # no wheel for this version of Python
     KenLM = None
 
@@ -29,22 +28,23 @@ LM_WORD_START = "#"  # in the language model: "▁the" is "#the"
 UNKNOWN = "\ufffd"  # no piece has it
 LEAST_KNOWN = 0.8  # of the pieces; a language model that knows fewer is another checkpoint's
 
+NEEDS = "needs flashlight-text, which is not installed; it has wheels for Python 3.11 and 3.12"
+
 log = logging.getLogger("bentoml.medasr")
 
 
-def load(checkpoint: Checkpoint, vocabulary: Vocabulary, settings: Settings) -> "BeamDecoder | None":
-    """The search with the language model and the keywords that the settings name.
+def load(checkpoint: Checkpoint, vocabulary: Vocabulary, settings: Settings) -> BeamDecoder:
+    """The search with the language model and the keywords that the settings name; keywords need no other.
 
-    None where flashlight-text is not installed, and nothing that needs it is set. Raises ModelUnavailable
-    where the language model is wanted and missing, damaged or another checkpoint's, or a keyword is wrong.
+    Where flashlight-text is not installed, without the language model, which is said. Raises ModelUnavailable
+    where that is wanted and missing, damaged or another checkpoint's, or a keyword is wrong.
     """
     terms, file = configured(settings), locate(checkpoint, settings)
-    if KenLM is None:
-        if settings.decoding == "lm" or settings.lm not in ("auto", "off") or terms:
-            raise ModelUnavailable(
-                "language models and keywords need the package flashlight-text, which is not installed"
-            )
-        return None
+    if file and KenLM is None:
+        if settings.decoding == "lm" or settings.lm != "auto":
+            raise ModelUnavailable(f"the language model {NEEDS}")
+        log.warning("decoding is greedy: the language model %s", NEEDS)
+        file = None
     lm = file and read(file, vocabulary)
     decoder = BeamDecoder(vocabulary, lm, Weights.of(settings, demo=checkpoint.demo), terms)
     try:

@@ -6,18 +6,14 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from medasr_service.model.geometry import Emission, Waveform
-from tests.conftest import NO_FLASHLIGHT
-from tests.live.test_live import Model, run, silence
-from tests.test_transcriber import GEOMETRY, PIECES, VOCABULARY, hear, spell
-
-pytest.importorskip("flashlight.lib.text", reason=NO_FLASHLIGHT)
-
 from medasr_service.decoding.beam import BeamDecoder, Weights
 from medasr_service.live.events import Completed, Delta, Event, Reached
 from medasr_service.live.session import Manner, Session
+from medasr_service.model.geometry import Emission, Waveform
 from medasr_service.settings import Settings
 from medasr_service.transcriber import Transcriber
+from tests.live.test_live import Model, run, silence
+from tests.test_transcriber import GEOMETRY, PIECES, VOCABULARY, hear, spell
 
 WEIGHTS = Weights(16, 16, 50.0, lm_weight=0.0, word_score=0.0, keyword_score=1.0)
 LUNGS, ARE, CLEAR = 2, 3, 4
