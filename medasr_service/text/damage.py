@@ -63,7 +63,7 @@ def _spoken(name: str, rest: str, opener: str, closer: str) -> Marker | None:
     if command and (whole or (braced and not command.is_word)):
         return Marker("command", name, rest)
     if whole and (name in markers.EITHER or name in markers.NUMBERING or name in markers.POINTS):
-        return Marker("command", name)
+        return Marker("command", name, rest)
     if markers.is_end(name) and (whole or ("{" in opener and rest)):
         return Marker("end", name, rest.lstrip("-"))
     return None

@@ -27,13 +27,15 @@ class Item:
     """Text or a marker; ``words`` are what it was made of (a glued word belongs to several).
 
     ``text`` is the name of a command, an end or a heading, and else what is written. ``glued``: the model
-    wrote no space between this and the item before.
+    wrote no space between this and the item before. ``within``: it goes on what looks like a marker, and is
+    none of the table; apart, it could be taken for another.
     """
 
     kind: Kind
     text: str
     words: tuple[Word, ...]
     glued: bool = False
+    within: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +59,8 @@ def parse(words: Sequence[Word], after: Item | None = None) -> list[Item]:
         if marker and _fits(marker, before, parts, at + used):
             _put(marker, parts[at : at + used], items)
         else:  # an unknown marker stays whole, whatever its words
-            for part in parts[at : at + used]:
-                _put_text(part.text, part, items)
+            for i, part in enumerate(parts[at : at + used]):
+                _put_text(part, items, within=i > 0)
         at += used
     return items
 
@@ -69,9 +71,10 @@ def _parts(words: Sequence[Word]) -> list[_Part]:
 
 def _next(parts: Sequence[_Part]) -> tuple[Marker | None, int]:
     """The marker that starts at the first part, if any does, and how many parts belong together."""
-    closing = _closing(parts)
+    near = parts[: _near(parts)]
+    closing = _closing(near)
     opens = parts[0].text.startswith(tuple(OPENERS))
-    for used in range(_near(parts), closing - 1, -1):
+    for used in range(_before_stray(near, closing), closing - 1, -1):
         if not (opens or parts[used - 1].text.endswith(tuple(CLOSERS))):
             continue
         text = "".join(
@@ -90,6 +93,18 @@ def _near(parts: Sequence[_Part]) -> int:
     """How many parts follow each other without a long pause."""
     gaps = (b.word.start - a.word.end for a, b in pairwise(parts))
     return next((i for i, gap in enumerate(gaps, 1) if gap > MAX_MARKER_GAP_S), len(parts))
+
+
+def _before_stray(parts: Sequence[_Part], closing: int) -> int:
+    """How many parts there are before a bracket that stands apart and closes nothing, or behind one that
+    comes first: such are of no marker, or what is one would not be known before the word behind it."""
+    for i, part in enumerate(parts):
+        if not part.text.strip(OPENERS + CLOSERS):
+            if i == 0 and part.text.strip(OPENERS):
+                return 1
+            if i and i + 1 != closing and not part.glued:
+                return i
+    return len(parts)
 
 
 def _closing(parts: Sequence[_Part]) -> int:
@@ -156,14 +171,14 @@ def _over_guess(mark: str, words: tuple[Word, ...], items: list[Item]) -> tuple[
     return tuple(dict.fromkeys((*before.words, *words)))
 
 
-def _put_text(text: str, part: _Part, items: list[Item]) -> None:
+def _put_text(part: _Part, items: list[Item], *, within: bool) -> None:
     """As text; glued again to the text before it where no marker came between."""
     glued = part.glued and _is_inline(items, part.word)
     if glued and items[-1].kind == "text":
         before = items.pop()
-        items.append(replace(before, text=before.text + text))
+        items.append(replace(before, text=before.text + part.text))
     else:
-        items.append(Item("text", text, (part.word,), glued))
+        items.append(Item("text", part.text, (part.word,), glued, within))
 
 
 def _is_inline(items: Sequence[Item], word: Word) -> bool:
@@ -176,15 +191,17 @@ def settled(words: Sequence[Word]) -> int:
     parts = _parts(words)
     recent = range(max(0, len(parts) - MAX_MARKER_PARTS + 1), len(parts))
     growing = next((at for at in recent if _may_grow(parts[at:])), len(parts))
-    while 0 < growing < len(parts) and _GUESS.search(parts[growing - 1].text):
-        growing -= 1  # what grows may become a mark in place of the guessed one
-    cut = at = 0
-    while at < len(parts) and at <= growing:  # never inside a marker, nor inside a word
-        cut = cut if parts[at].glued else at
-        at += _next(parts[at : at + MAX_MARKER_PARTS])[1]
     if growing == len(parts):
         return len(words)
-    return sum(not part.glued for part in parts[:cut])
+    starts = [0]  # never inside a marker, nor inside a word
+    at = 0
+    while at < len(parts) and at <= growing:
+        if not parts[at].glued:
+            starts.append(at)
+        at += _next(parts[at : at + MAX_MARKER_PARTS])[1]
+    while starts[-1] and _GUESS.search(parts[starts[-1] - 1].text):
+        starts.pop()  # what waits may be, or become, a mark in place of the guessed one
+    return sum(not part.glued for part in parts[: starts[-1]])
 
 
 def _may_grow(parts: Sequence[_Part]) -> bool:

@@ -77,7 +77,7 @@ def _length_s(part: Sequence[Item]) -> float:
 def _may_part(part: Sequence[Item], following: Item) -> bool:
     """Whether a segment may end between the two: with something said in it, and nothing that leans over."""
     last = part[-1]
-    if following.words[0] is last.words[-1]:
+    if following.words[0] is last.words[-1] or following.within:
         return False  # "fast{comma}but": two items of one word
     if _gap_s(last, following) > LATE_S or _length_s(part) >= 2 * MAX_SEGMENT_S:
         return True

@@ -52,11 +52,11 @@ def shown(words: Iterable[Word]) -> list[Shown]:
     unseen: list[Word] = []  # before the word that takes them
     for word in words:
         if word.written.strip():
-            if groups and not unseen and _touches(groups[-1], word):
-                groups[-1].append(word)
+            if groups and _touches(groups[-1], word):
+                groups[-1] += [*unseen, word]
             else:
                 groups.append([*unseen, word])
-                unseen = []
+            unseen = []
         elif groups and not unseen and not word.text.startswith("{"):
             groups[-1].append(word)  # the rest of a heading, or of a mark
         else:

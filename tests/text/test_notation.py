@@ -164,6 +164,23 @@ def test_what_may_be_a_word_is_no_marker(text: str) -> None:
     assert written(f"left {text} right") == f"Left {text} right"
 
 
+@pytest.mark.parametrize("sign", ["{", "}", "[", "]", "[}"])
+def test_a_bracket_that_stands_apart_is_not_swallowed_by_a_marker_beside_it(sign: str) -> None:
+    assert written(f"left {{period}} {sign} right") == f"Left. {sign} right"
+
+
+def test_what_goes_on_an_unknown_marker_is_no_marker_of_its_own() -> None:
+    [_, first, second, _] = raw.report("left {question newline} right").items
+    assert (first.kind, first.within) == ("text", False)
+    assert (second.kind, second.within) == ("text", True)
+
+
+def test_a_long_pause_parts_what_looks_like_a_marker() -> None:
+    first, second = raw.words("{question newline}")
+    late = Word(second.text, 60.0, 60.4, 0.9, second.tokens)
+    assert [item.kind for item in parse([first, late])] == ["text", "command"]
+
+
 def test_an_ordinary_word_between_brackets_is_not_rewritten() -> None:
     assert "negligible" in written("flow is [negligible] now")
 
@@ -240,6 +257,8 @@ def test_a_mark_dictated_long_after_a_guessed_one_is_not_written_twice() -> None
         ("[PLAN] {next number} x [IMPRESSION] {next number} y", "PLAN\n1. X\n\nIMPRESSION\n1. Y"),
         ("{next number} start", "1. Start"),
         ("he said {quote} yes {quote} {period}", 'He said "yes".'),
+        ("he said {quote} yes {quote}. then", 'He said "yes". Then'),
+        ("[PLAN] {next number}. aspirin", "PLAN\n1. Aspirin"),
         ("he said {quote} yes {unquote} and {quote} no {unquote}", 'He said "yes" and "no"'),
         ("a {quote} b {new paragraph} {quote} c", 'A "b\n\n"C'),
         ("a {parenthesis} b {parenthesis} c", "A (b) c"),
@@ -279,7 +298,7 @@ DAMAGED = st.sampled_from(
         "{period}].", "{period},", "{end}.", "{end}", "[FINDINGS ]", "{next para}graph}", "[PatientName.",
         "{", "[", "}", "]", "{point}", "{next number}", "{quote}", "[PatientName]", "[Date].", "[A]",
         "{stop}", "essionalName]", "[DIAGNOSES]", "[CT HEAD]", "{end of", "dictation}", "{new", "line}", ".",
-        ",",
+        ",", ":", "{period}.", "{quote}.", "[}", "{question", "tigible]",
     ]
 )  # fmt: skip
 MARKER = st.sampled_from(sorted(COMMANDS)).map("{{{}}}".format)

@@ -42,6 +42,7 @@ def heard(text: str, *, gap_s: float = 0.1) -> list[Word]:
         ("{new line} home {next} line} now", ["Home", "Now"], ["{new line} home", "{next} line} now"]),
         ("fast{comma}but slow", ["Fast, but", "slow"], ["fast{comma}but", "slow"]),
         ("home {period} {new line}", ["Home."], ["home {period} {new line}"]),
+        ("clear {end} .", ["Clear."], ["clear {end} ."]),
         ("{nonsense} a", ["{nonsense}", "a"], ["{nonsense}", "a"]),
         ("{new paragraph}", [""], ["{new paragraph}"]),
     ],
