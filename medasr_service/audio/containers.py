@@ -8,7 +8,21 @@ the chunks of formats that nobody here has looked at.
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
-from medasr_service.audio import adts, amr, ffmpeg, flv, frames, limits, matroska, mp3, mp4, ogg, sndfile, wav
+from medasr_service.audio import (
+    adts,
+    amr,
+    ffmpeg,
+    flv,
+    frames,
+    limits,
+    matroska,
+    mp3,
+    mp4,
+    ogg,
+    riff,
+    sndfile,
+    wav,
+)
 from medasr_service.audio.ffmpeg import Container, NoSuchTrack
 from medasr_service.audio.guard import guarded
 from medasr_service.audio.limits import Check
@@ -247,5 +261,5 @@ _CONTAINERS: tuple[tuple[int, bytes, _Read], ...] = (  # offset, first bytes, wh
     (0, b".snd", _counted("au")),
     (0, b"caff", _counted("caf", end_slack_s=ffmpeg.END_S)),
     (0, b"riff\x2e\x91\xcf\x11", _counted("w64")),
-    *((0, name, _decode_riff) for name in wav.BYTE_ORDERS),
+    *((0, name, _decode_riff) for name in riff.BYTE_ORDERS),
 )

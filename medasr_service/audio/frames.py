@@ -125,7 +125,7 @@ def _is_harmless(file: BinaryIO, run: Run, end: int, *, at_end: bool) -> bool:
         tags = [found for name in TAG_NAMES if (found := block.find(name, 1)) > 0]
         block = block[: min(tags, default=len(block))]
         plain = block.strip(b"\0")
-        if len(plain) >= (frame_bytes if at_end else 1) and not _is_text(plain):
+        if len(plain) >= (frame_bytes if at_end else 1) and not is_text(plain):
             return False
         if not at_end and len(block) - len(plain) >= frame_bytes:
             return False
@@ -133,7 +133,7 @@ def _is_harmless(file: BinaryIO, run: Run, end: int, *, at_end: bool) -> bool:
     return False
 
 
-def _is_text(block: bytes) -> bool:
+def is_text(block: bytes) -> bool:
     return all(32 <= byte < 127 or byte in b"\r\n\t" for byte in block)
 
 

@@ -17,6 +17,7 @@ from tests.audio.test_stream import encode, ffmpeg, likeness, sound
 
 WAV = encode(sound(2.0))
 SECONDS = 2.0
+ID3V1 = b"TAG" + bytes(125)
 
 
 def inspect(data: bytes, damaged: Damaged = "refuse") -> AudioInfo:
@@ -77,6 +78,62 @@ def test_joined_wavs_of_two_rates_are_refused_in_words_that_are_true() -> None:
         inspect(WAV + encode(sound(1.0, 8_000), 8_000))
 
 
+LIST = b"LIST" + struct.pack("<I", 1_000) + b"INFOISFT" + bytes(992)
+
+
+@pytest.mark.parametrize("behind", [b"", LIST, ID3V1], ids=["nothing", "a chunk", "a tag"])
+@pytest.mark.parametrize("coding", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT"])
+def test_samples_behind_the_end_that_an_old_header_announces_are_heard(coding: str, behind: bytes) -> None:
+    data = encode(sound(SECONDS), coding=coding)
+    at = data.index(b"data") + 4
+    full = struct.unpack("<I", data[at : at + 4])[0]
+    for seconds in (0.01, 0.5, 1.9):
+        size = int(seconds / SECONDS * full / 12) * 12
+        stale = data[:at] + struct.pack("<I", size) + data[at + 4 :] + behind
+        assert inspect(stale).duration == pytest.approx(SECONDS, abs=0.001), (coding, seconds)
+    assert inspect(data[:at] + struct.pack("<I", 0) + data[at + 4 :] + behind).duration == SECONDS
+
+
+BEHIND_SAMPLES = {
+    "a chunk": LIST,
+    "a chunk that was cut": LIST[:-100],
+    "two chunks": LIST + LIST,
+    "an unknown chunk": b"xyzw" + struct.pack("<I", 2_000) + np.random.default_rng(1).bytes(2_000),
+    "ID3v1": ID3V1,
+    "ID3v2": b"ID3\x04\0\0\0\0\x0f\x50" + np.random.default_rng(1).bytes(2_000),
+    "zeros": bytes(100_000),
+    "text": b"Dictated on Monday.\r\n" * 100,
+    "text and a tag": b"Dictated on Monday.\r\n" * 100 + ID3V1,
+    "a few bytes": b"\x93\x01\xff" * 100,
+}
+
+
+@pytest.mark.parametrize("name", BEHIND_SAMPLES)
+def test_what_is_no_sound_behind_the_samples_is_not_heard(name: str) -> None:
+    behind = BEHIND_SAMPLES[name]
+    assert inspect(WAV + behind).duration == SECONDS
+    odd = encode(sound(0.5)[:-1], coding="PCM_U8") + behind  # with, and without, a byte of padding
+    assert inspect(odd).duration == 0.5 - 1 / SAMPLE_RATE
+
+
+def test_bytes_behind_the_samples_that_may_be_sound_are_told(rng: np.random.Generator) -> None:
+    with pytest.raises(TruncatedAudio, match=r"at 2\.0 s.* behind the 64,000 bytes .* stand 5,000 more"):
+        inspect(WAV + rng.bytes(5_000))
+    info = inspect(WAV + rng.bytes(5_000), "skip")
+    assert info.duration == SECONDS
+    [loss] = info.losses
+    assert loss.start == SECONDS
+
+
+def test_more_of_a_coding_of_which_samples_show_nothing_is_heard_where_the_file_has_it_too() -> None:
+    data = encode(sound(SECONDS), coding="ULAW")
+    at = data.index(b"data") + 4
+    stale = data[:at] + struct.pack("<I", 8_000) + data[at + 4 :]
+    assert inspect(stale).duration == SECONDS
+    with pytest.raises(TruncatedAudio, match=r"at 0\.5 s"):
+        inspect(stale[:4] + struct.pack("<I", at + 8_000 - 4) + stale[8:])
+
+
 @pytest.mark.parametrize("chunk", [b"JUNK", b"LIST", b"bext"])
 def test_chunks_of_odd_length_before_the_samples_do_no_harm(chunk: bytes) -> None:
     for padding in (b"", b"\0"):  # some writers forget it
@@ -100,7 +157,6 @@ def test_other_containers_of_samples_are_heard_whole_and_refused_cut(kind: str) 
 # --- MP3
 
 
-ID3V1 = b"TAG" + bytes(125)
 APE = b"APETAGEX" + struct.pack("<IIII", 2_000, 5_032, 1, 0) + bytes(8) + b"x" * 5_000
 LYRICS = b"LYRICSBEGIN" + b"IND0000200" + b"000021LYRICS200"
 AROUND: dict[str, Callable[[bytes], bytes]] = {
