@@ -78,7 +78,7 @@ async def live(client: httpx.AsyncClient, recording: Recording) -> Outcome:
                 if event["type"].endswith("transcription.completed"):
                     text, code = event["transcript"], ""
                     break
-                if event["type"] == "error" and event["error"]["code"] != "not_ready":
+                if event["type"] == "error":
                     code = str(event["error"]["code"])
         finally:
             speaking.cancel()

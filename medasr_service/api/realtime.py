@@ -19,7 +19,7 @@ from medasr_service.api.keys import SUBPROTOCOL
 from medasr_service.api.realtime_items import Items, new_id
 from medasr_service.api.realtime_session import TRANSCRIPTION, Json
 from medasr_service.api.served import Live, Served, served_or_503
-from medasr_service.errors import Draining, InvalidRequest, MedASRError, NotReady
+from medasr_service.errors import Draining, InvalidRequest, MedASRError
 from medasr_service.live.events import Reached
 from medasr_service.live.session import Manner, Session, TurnDetection
 from medasr_service.model.geometry import Waveform
@@ -194,12 +194,12 @@ class _Connection:
         self._session.close()
 
     def wait_for_model(self) -> None:
-        """Where the model is gone for a moment, the speaker is told; the session goes on."""
-        away = NotReady("The model is being started again. What is said meanwhile is kept, and heard then.")
+        """Where the model is gone for a moment, the speaker is told; the session goes on. An ``error`` would
+        end it: clients take one for the end."""
 
         async def tell() -> None:
             with suppress(WebSocketDisconnect, RuntimeError, OSError, TimeoutError):
-                await self._say(wire.error(away))
+                await self._say(wire.AWAY)
 
         self._beside.add(asyncio.create_task(tell()))
 

@@ -89,6 +89,13 @@ def event_id_of(text: str) -> str | None:
     return found[:512] if isinstance(found, str) else None
 
 
+# Ours: clients do not know its type, and go on
+AWAY: Json = {
+    "type": "medasr.model_away",
+    "message": "The model is being started again. What is said meanwhile is kept, and heard then.",
+}
+
+
 def error(failure: MedASRError, event_id: str | None = None) -> Json:
     return {"type": "error", "error": {**details(failure), "event_id": event_id}}
 

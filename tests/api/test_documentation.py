@@ -22,7 +22,7 @@ from medasr_service.api.answers import (
     VerboseTranscription,
 )
 from medasr_service.api.parameters import Parameters
-from medasr_service.api.realtime_events import ClientEvent
+from medasr_service.api.realtime_events import AWAY, ClientEvent
 from medasr_service.errors import Forbidden, MedASRError, ModelUnavailable, UsageError
 from tests.conftest import CLIPS, ROOT
 
@@ -154,6 +154,13 @@ def test_every_reference_of_the_socket_document_leads_somewhere(socket_document:
         assert resolved(socket_document, {"$ref": reference})
 
 
+def test_that_the_model_is_away_is_said_as_the_socket_document_has_it(
+    socket_document: dict[str, Any],
+) -> None:
+    schema = schemas(socket_document, "hear")[AWAY["type"]]
+    Draft202012Validator(schema).validate({"event_id": "event_1", **AWAY})
+
+
 def test_a_live_session_says_what_its_document_says(
     client: TestClient, socket_document: dict[str, Any]
 ) -> None:
@@ -194,7 +201,7 @@ def test_a_live_session_says_what_its_document_says(
             Draft202012Validator(heard[event["type"]]).validate(event)
             seen.add(event["type"])
             completed = completed or event["type"].endswith("completed")
-    assert set(heard) - seen <= {"conversation.item.input_audio_transcription.failed"}
+    assert set(heard) - seen <= {"conversation.item.input_audio_transcription.failed", AWAY["type"]}
 
 
 def test_the_reference_names_every_field_and_every_code() -> None:

@@ -119,6 +119,21 @@ def test_a_connection_lost_in_the_middle_loses_nothing(open_panel: Opener, realt
     shot(page, "recovered")
 
 
+def test_a_dictation_says_that_the_model_is_away_until_it_is_heard_again(
+    open_panel: Opener, realtime: FakeRealtime
+) -> None:
+    page = open_panel(before=both(Voice(SAID).install, realtime.install))
+    start(page)
+    realtime.delta("item", "The lungs are")
+    realtime.send("medasr.model_away", message="The model is being started again.")
+    assert "started again" in problem(page)
+    realtime.delta("item", " clear")
+    expect(page.locator("#problem")).to_be_hidden()
+    assert text_of(page) == "The lungs are clear"
+    realtime.on_commit = lambda fake: fake.complete("item", "The lungs are clear")
+    stop(page)
+
+
 def refuse(fake: FakeRealtime) -> None:
     assert fake.socket is not None
     fake.send("error", error={"message": "8 dictations are under way, the limit.", "event_id": None})

@@ -156,6 +156,7 @@ class Dictation {
 
   /** @param {string} item @param {Record<string, any>} event */
   onDelta(item, event) {
+    endWaiting();
     event = this.place(item, event);
     const segment = this.segment(item);
     spell(segment, segment.text + event.delta, [...segment.words, ...(event.words ?? [])]);
@@ -185,6 +186,11 @@ class Dictation {
   /** @param {string} message */
   onError(message) {
     showProblem(message);
+  }
+
+  /** Shown until the next word. @param {string} message */
+  onAway(message) {
+    showWaiting(message);
   }
 
   /** @param {string} reason */

@@ -15,6 +15,7 @@ const UNSENDABLE =
  * @property {(item: string, event: Record<string, any>) => void} onCompleted
  * @property {(item: string, message: string) => void} onFailed
  * @property {(message: string) => void} onError the session goes on
+ * @property {(message: string) => void} onAway the model is, for a moment; what is said is kept
  * @property {(message: string) => void} onLost it does not
  */
 
@@ -115,6 +116,8 @@ export class LiveSession {
       case "conversation.item.input_audio_transcription.failed":
         this.listener.onFailed(item, event.error?.message ?? "This part could not be transcribed.");
         return this.settle(item);
+      case "medasr.model_away":
+        return this.listener.onAway(event.message);
       case "error":
         if (event.audio_end_ms) this.heard_s = event.audio_end_ms / 1000;
         return this.refused(event.error ?? {});
