@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import hypothesis
 import numpy as np
 import pytest
 import soundfile
@@ -40,6 +41,9 @@ except ImportError:
 else:
     HAS_FLASHLIGHT = True
 needs_flashlight = pytest.mark.skipif(not HAS_FLASHLIGHT, reason=NO_FLASHLIGHT)  # modules: importorskip
+
+hypothesis.settings.register_profile("facts", deadline=None)  # a busy machine is no failed property
+hypothesis.settings.load_profile("facts")
 
 ROOT = Path(__file__).parent.parent
 os.environ.setdefault("MEDASR_CACHE_DIR", str(ROOT / "build" / "cache"))
