@@ -23,7 +23,7 @@ export function askForKey(message) {
   $("key").focus();
 }
 
-function close() {
+function keep() {
   state.key = $("key").value.trim();
   if (state.key && $("key-remember").checked) sessionStorage.setItem(KEY_STORE, state.key);
   else sessionStorage.removeItem(KEY_STORE);
@@ -41,4 +41,5 @@ export async function listMicrophones() {
 }
 
 onClick("open-settings", () => open());
-$("settings").addEventListener("close", close);
+// Before the dialog goes: "close" comes a moment after it, and the page may be loaded anew in that moment.
+for (const leaving of ["submit", "cancel", "close"]) $("settings").addEventListener(leaving, keep);
