@@ -1,9 +1,11 @@
 """What the tests share: the demo model loaded once, the app without BentoML, and the real service."""
 
 import asyncio
+import ctypes
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +47,38 @@ needs_flashlight = pytest.mark.skipif(not HAS_FLASHLIGHT, reason=NO_FLASHLIGHT) 
 
 hypothesis.settings.register_profile("facts", deadline=None)  # a busy machine is no failed property
 hypothesis.settings.load_profile("facts")
+
+# Debian packages, for pip brings none of them: a test that needs one is skipped where it is missing.
+PROGRAMS = {
+    "ffmpeg": ("ffmpeg",),
+    "chromium": ("chromium", "chromium-browser", "google-chrome"),
+    "openssl": ("openssl",),
+    "strace": ("strace",),
+}
+LIBRARIES = {"espeak-ng": "libespeak-ng.so.1"}
+
+
+@cache
+def found(package: str) -> str | None:
+    """The path of its program, or the name of its library; None where it is not installed."""
+    if package in PROGRAMS:
+        return next(filter(None, map(shutil.which, PROGRAMS[package])), None)
+    try:
+        ctypes.CDLL(LIBRARIES[package])
+    except OSError:
+        return None
+    return LIBRARIES[package]
+
+
+def require(package: str) -> str:
+    """As ``found``; where it is missing, the test is skipped."""
+    return found(package) or pytest.skip(f"{package} is not installed")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for mark in item.iter_markers("needs"):
+        require(*mark.args)
+
 
 ROOT = Path(__file__).parent.parent
 os.environ.setdefault("MEDASR_CACHE_DIR", str(ROOT / "build" / "cache"))

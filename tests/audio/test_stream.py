@@ -2,7 +2,6 @@
 
 import asyncio
 import io
-import shutil
 import subprocess
 import sys
 import tracemalloc
@@ -28,7 +27,7 @@ from medasr_service.errors import AudioTooLong
 from medasr_service.model.geometry import Emission, FrameGeometry, Waveform
 from medasr_service.settings import Settings
 from medasr_service.transcriber import Options, Transcriber
-from tests.conftest import ROOT, SAMPLE
+from tests.conftest import ROOT, SAMPLE, require
 
 ROUNDING_SAMPLES = 1  # a resampler may round the length of its output up or down
 RATES = [8_000, 11_025, 16_000, 22_050, 44_100, 48_000, 96_000]
@@ -75,8 +74,7 @@ def encode(
 
 def ffmpeg(source: bytes, suffix: str, *options: str, piped: bool = False) -> bytes:
     """What the ffmpeg command makes of a WAV; piped, it cannot go back to write lengths and counts."""
-    if not shutil.which("ffmpeg"):
-        pytest.skip("the ffmpeg command is missing")
+    require("ffmpeg")
     with TemporaryDirectory() as folder:
         target = Path(folder) / f"made.{suffix}"
         to = ["-f", {"mka": "matroska", "aac": "adts"}.get(suffix, suffix), "pipe:1"]

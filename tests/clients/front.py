@@ -1,7 +1,6 @@
 """TLS in front of a service, as a proxy would have it."""
 
 import asyncio
-import shutil
 import ssl
 import subprocess
 import threading
@@ -9,8 +8,6 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from pathlib import Path
-
-HAS_OPENSSL = shutil.which("openssl") is not None
 
 
 def certificate(folder: Path) -> tuple[Path, Path]:

@@ -14,7 +14,7 @@ import soxr
 
 from tests.clients import front
 from tests.clients.matrix import ALIASES, CLIENTS, TEXT, Client
-from tests.conftest import CLIPS, ROOT, Service
+from tests.conftest import CLIPS, ROOT, Service, require
 
 pytestmark = pytest.mark.e2e
 CLIP = CLIPS[4]
@@ -38,8 +38,7 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def pem(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    if not front.HAS_OPENSSL:
-        pytest.skip("there is no openssl to make a certificate with")
+    require("openssl")
     return front.certificate(tmp_path_factory.mktemp("tls"))
 
 

@@ -3,7 +3,6 @@
 import base64
 import json
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,13 +21,12 @@ from playwright.sync_api import (
 )
 
 from medasr_service.model.geometry import Waveform
-from tests.conftest import ROOT, Service
+from tests.conftest import ROOT, Service, require
 from tests.panel.voice import SPOKEN
 
 SCREENSHOTS = ROOT / "build" / "screenshots"
 QUIET_S = 2.0  # before it: what is said while the microphone still opens is not heard
 DESKTOP, PHONE = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = [
     "--no-sandbox",  # root has none in a container
     "--disable-gpu",
@@ -44,14 +42,13 @@ expect.set_options(timeout=TIMEOUT_MS)
 @pytest.fixture(scope="package")
 def playwright() -> Iterator[Playwright]:
     """Package scope: its event loop must be gone before asynchronous tests run."""
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium: install the package chromium")
+    require("chromium")
     with sync_playwright() as playwright:
         yield playwright
 
 
 def launch(playwright: Playwright, *flags: str) -> Browser:
-    return playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *flags])
+    return playwright.chromium.launch(executable_path=require("chromium"), args=[*FLAGS, *flags])
 
 
 @pytest.fixture(scope="package")

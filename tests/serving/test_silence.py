@@ -16,7 +16,7 @@ import pytest
 from websockets.sync.client import connect
 
 from medasr_service.model.checkpoint import DEMO_FOLDER
-from tests.conftest import CLIPS, PATIENCE_S, ROOT, Service
+from tests.conftest import CLIPS, PATIENCE_S, ROOT, Service, require
 
 pytestmark = pytest.mark.e2e
 
@@ -53,11 +53,9 @@ def outside(trace: Path) -> list[str]:
 @pytest.fixture
 def watched(tmp_path: Path) -> Callable[..., list[str]]:
     """The command under watch; a skip where this machine lets nobody watch."""
-    if (
-        not shutil.which("strace")
-        or subprocess.run([*WATCH, "-o", os.devnull, "true"], capture_output=True).returncode
-    ):
-        pytest.skip("strace is not here, or not allowed")
+    require("strace")
+    if subprocess.run([*WATCH, "-o", os.devnull, "true"], capture_output=True).returncode:
+        pytest.skip("strace is not allowed")
 
     def command(*words: object) -> list[str]:
         return [*WATCH, "-o", str(tmp_path / "trace"), *map(str, words)]

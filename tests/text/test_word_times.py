@@ -21,6 +21,7 @@ RATE = 16_000
 TOKEN = Token(4, "▁a", 0, 1, -0.1)
 
 
+@pytest.mark.needs("espeak-ng")
 async def test_the_times_of_words_spoken_one_by_one(
     make_transcriber: Callable[..., Transcriber], options: Options
 ) -> None:
