@@ -115,10 +115,18 @@ class Settings(BaseSettings):
     max_live_streams: int = Field(16, ge=1)
     max_live_duration_s: float = Field(3600.0, gt=0)
 
-    @field_validator("cache_dir", "spool_dir", "keywords_file")
+    @field_validator("cache_dir", "spool_dir", "keywords_file", "model", "lm")
     @classmethod
-    def _expand_home(cls, folder: Path | None) -> Path | None:
-        return folder and folder.expanduser()
+    def _expand_home(cls, place: Path | str | None) -> Path | str | None:
+        """Where it begins with ~; the type stays."""
+        if place is None or not str(place).startswith("~"):
+            return place
+        try:
+            return type(place)(Path(place).expanduser())
+        except RuntimeError:
+            raise ValueError(
+                f"{place} is nowhere: there is no such home folder; give the whole path, or set HOME"
+            ) from None
 
     @field_validator("api_keys")
     @classmethod
@@ -267,7 +275,7 @@ def load() -> Settings:
         raise SystemExit(f"medasr: there is no setting {', '.join(unknown)}")
     try:
         return Settings()
-    except (OSError, KeyError, TypeError, YAMLError) as error:
+    except (OSError, KeyError, TypeError, RuntimeError, YAMLError) as error:  # RuntimeError: ~ without a home
         reason = str(error).splitlines()[0]
         raise SystemExit(f"medasr: the configuration file cannot be read: {reason}") from None
     except ValidationError as error:

@@ -6,7 +6,9 @@ bin=$PWD/.venv/bin
 { read -r host port keys && read -r model missing; } < <("$bin/python" -c '
 from medasr_service import engines, settings
 from medasr_service.errors import ModelUnavailable
+from medasr_service.serving import start
 found = settings.load()
+start.check_home()
 print(found.host, found.port or settings.PORTS["medasr"], len(found.keys))
 try:
     print(found.model, *engines.missing(found))

@@ -41,12 +41,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(format="medasr: %(message)s")
     logging.getLogger("bentoml.medasr").setLevel(logging.INFO)
     try:
-        config = settings.load()
+        status: int = options.run(options, settings.load())
     except SystemExit as stop:
-        print(stop, file=sys.stderr)
+        if not isinstance(stop.code, str):
+            raise
+        print(stop.code, file=sys.stderr)  # the lines of what cannot be started
         return EXIT_USAGE
-    try:
-        status: int = options.run(options, config)
     except MedASRError as error:
         tell(error.message)
         return EXIT_USAGE

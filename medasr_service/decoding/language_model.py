@@ -60,7 +60,7 @@ def locate(checkpoint: Checkpoint, settings: Settings) -> Path | None:
     if settings.lm == "off":
         return None
     if settings.lm not in ("auto", "on"):
-        file = Path(settings.lm).expanduser()
+        file = Path(settings.lm)
         if not file.is_file():
             raise ModelUnavailable(f"the language model {file} is not there")
         return file

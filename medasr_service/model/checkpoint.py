@@ -89,7 +89,7 @@ def here(settings: Settings) -> Checkpoint | None:
     """The demo model, or the folder that the settings name; None where they name a hub model."""
     if settings.model == DEMO_MODEL:
         return Checkpoint(DEMO_FOLDER, "medasr-demo", frozenset({DEMO_MODEL}), "bundled", demo=True)
-    folder = Path(settings.model).expanduser()
+    folder = Path(settings.model)
     return _local(folder.resolve()) if folder.is_dir() else None
 
 

@@ -69,6 +69,8 @@ def download_file(model: str, revision: str | None, name: str) -> Path:
 
 
 def _fetch(model: str, revision: str | None, what: str, get: Callable[[], str]) -> Path:
+    if constants.HF_HUB_CACHE.startswith("~"):  # the library would make a folder of that name here
+        raise ModelUnavailable(f"{what} cannot be kept: this user has no home folder; set HF_HOME")
     for name, value in XET_LIMITS.items():
         os.environ.setdefault(name, value)
     with _told(model, what):

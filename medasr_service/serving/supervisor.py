@@ -21,6 +21,7 @@ from typing import Any
 
 import circus.arbiter
 from bentoml._internal.utils import circus as bentoml_circus
+from bentoml.exceptions import InvalidArgument
 from circus.process import Process
 from circus.watcher import Watcher
 from tornado import gen
@@ -116,6 +117,10 @@ def install(listening: Callable[[str], None]) -> None:
     def create(
         watchers: list[Watcher], *, threaded: bool = False, **arguments: Any
     ) -> bentoml_circus.Arbiter:
+        if arguments.get(
+            "debug"
+        ):  # the model would run in the process that answers, where nothing watches it
+            raise InvalidArgument("--development is not for this service; --reload alone follows changes")
         for each in arguments["sockets"]:
             if each.name == API_SOCKET:
                 listening(each.host)
