@@ -14,6 +14,7 @@ from medasr_service.audio import (
     ffmpeg,
     flv,
     frames,
+    latm,
     limits,
     matroska,
     mp3,
@@ -21,6 +22,7 @@ from medasr_service.audio import (
     ogg,
     riff,
     sndfile,
+    ts,
     wav,
 )
 from medasr_service.audio.ffmpeg import Container, NoSuchTrack
@@ -30,12 +32,15 @@ from medasr_service.audio.pieces import Flaw, Gap, Piece
 from medasr_service.audio.view import view
 from medasr_service.errors import EmptyAudio, InvalidAudio, UnsupportedAudio
 
-TS_MARK, TS_PACKET = b"\x47", 188
+TS_MARK = bytes([ts.MARK])
 DSS_BLOCK = 512
 HEAD = 64  # bytes that show which container it is
 NOT_AUDIO = (
     "The file is not audio in a known format (WAV, FLAC, OGG, Opus, MP3, M4A, AAC, MP4, WebM, AMR, WMA, DSS;"
     " docs/files.md has them all)."
+)
+FREE_FORMAT = (
+    "This is MP3 of free format, whose frames do not tell their length: export it with a fixed bit rate."
 )
 DS2 = "DSS Pro (DS2), which is encoded in a way that only its makers know"
 REFUSED: tuple[tuple[int, bytes, str], ...] = (  # offset, first bytes, what that is
@@ -139,6 +144,9 @@ def _decode_riff(file: BinaryIO, check: Check, track: int) -> Iterator[Piece]:
         return
     if track:
         raise NoSuchTrack
+    if head[8:] == b"RMP3":
+        yield from _decode_rmp3(file, check)
+        return
     for part in wav.survey(file):
         samples = view(file, part.header, (part.start, part.end))
         if part.coding in wav.MPEG:
@@ -149,6 +157,21 @@ def _decode_riff(file: BinaryIO, check: Check, track: int) -> Iterator[Piece]:
             yield from ffmpeg.decode(samples, Container("wav", has_times=False, has_length=True), check)
         if part.why:
             yield Flaw(part.missing_s, part.why)
+
+
+def _decode_rmp3(file: BinaryIO, check: Check) -> Iterator[Piece]:
+    """MP3 in a chunk, without a header that says more."""
+    size = file.seek(0, 2)
+    for chunk in riff.chunks(file, 12, "<"):
+        if chunk.name == b"data":
+            is_told = False
+            for piece in _decode_mp3(view(file, (chunk.body, min(size, chunk.body + chunk.size))), check):
+                is_told = is_told or isinstance(piece, Flaw)
+                yield piece
+            if (lacking := chunk.body + chunk.size - size) > 1 and not is_told:
+                yield Flaw(0.0, f"the file announces {lacking:,} bytes more than it has")
+            return
+    raise UnsupportedAudio("The RIFF file with MP3 has no data.")
 
 
 def _decode_flac(file: BinaryIO, check: Check, track: int) -> Iterator[Piece]:
@@ -187,13 +210,16 @@ def _decode_amr(file: BinaryIO, check: Check, track: int) -> Iterator[Piece]:
 
 
 def _decode_ts(file: BinaryIO, check: Check, track: int) -> Iterator[Piece]:
-    """Its packets have one length, and count themselves; FFmpeg says where one is missing."""
-    file.seek(TS_PACKET)
-    if file.read(1) != TS_MARK:
+    """Where packets are missing, so is what the times of the sound lack."""
+    shape = ts.shape(file)
+    if shape is None:
+        if track:
+            raise NoSuchTrack
         yield from _decode_frames(file, check)
         return
-    cut_off = "the file ends inside a packet" if file.seek(0, 2) % TS_PACKET else ""
-    yield from ffmpeg.decode(file, Container("mpegts", cut_off=cut_off), check, track=track)
+    damage = ts.damage(file, *shape)
+    container = Container("mpegts", counts_samples=bool(damage), cut_off=damage)
+    yield from ffmpeg.decode(file, container, check, track=track)
 
 
 def _decode_flv(file: BinaryIO, check: Check, track: int) -> Iterator[Piece]:
@@ -223,11 +249,16 @@ def _decode_frames(file: BinaryIO, check: Check) -> Iterator[Piece]:
         yield from _decode_flac(view(file, (start, file.seek(0, 2))), check, 0)
     elif parts := frames.survey(file, adts.header):
         yield from _decode_parts(file, parts, "aac", check)
+    elif parts := frames.survey(file, latm.header(), sync=latm.FIRST):
+        yield from _decode_parts(file, parts, "loas", check)
     else:
         yield from _decode_mp3(file, check)
 
 
 def _decode_mp3(file: BinaryIO, check: Check) -> Iterator[Piece]:
+    file.seek(frames.behind_tags(file))
+    if mp3.is_free_format(file.read(4)):
+        raise UnsupportedAudio(FREE_FORMAT)
     parts = frames.survey(file, mp3.header, mp3.count)
     if not parts:
         raise UnsupportedAudio(NOT_AUDIO)
@@ -262,4 +293,5 @@ _CONTAINERS: tuple[tuple[int, bytes, _Read], ...] = (  # offset, first bytes, wh
     (0, b"caff", _counted("caf", end_slack_s=ffmpeg.END_S)),
     (0, b"riff\x2e\x91\xcf\x11", _counted("w64")),
     *((0, name, _decode_riff) for name in riff.BYTE_ORDERS),
+    (4, TS_MARK, _decode_ts),
 )

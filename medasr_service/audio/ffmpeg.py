@@ -172,6 +172,7 @@ class _Reading:
             why = self._damage.popleft().why
         if self._failed:
             why = why or "it cannot be decoded there"
+            self._is_told = True
             missing_s = missing_s if timed else self._lost_s
             self._failed, self._lost_s = False, 0.0
         if not (why or missing_s):

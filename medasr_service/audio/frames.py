@@ -63,12 +63,16 @@ class Part:
     why: str = ""
 
 
-def survey(file: BinaryIO, header: Header, count: Count = lambda _: None) -> list[Part]:
+def survey(
+    file: BinaryIO, header: Header, count: Count = lambda _: None, *, sync: bytes = b"\xff"
+) -> list[Part]:
     """All frames of the file; none where it is none of this kind. Leaves the file at its start.
+
+    ``sync``: the byte with which each begins.
 
     Raises InvalidAudio where it is cut up into more pieces than a recording can be.
     """
-    runs = list(_Search(file, header, count).runs())
+    runs = list(_Search(file, header, count, sync).runs())
     parts: list[Part] = []
     if not runs:
         return []
@@ -140,8 +144,8 @@ def is_text(block: bytes) -> bool:
 class _Search:
     """For runs of frames, from the start of the file to its end."""
 
-    def __init__(self, file: BinaryIO, header: Header, count: Count) -> None:
-        self._file, self._header, self._count = file, header, count
+    def __init__(self, file: BinaryIO, header: Header, count: Count, sync: bytes) -> None:
+        self._file, self._header, self._count, self._sync = file, header, count, sync
         self._size = file.seek(0, 2)
         self._kind: int | None = None
         self._looks = 0
@@ -173,7 +177,7 @@ class _Search:
         while at < limit:
             self._file.seek(at)
             block = self._file.read(WINDOW)
-            for i in _syncs(block):
+            for i in _syncs(block, self._sync):
                 frame = self._header(block[i : i + HEAD])
                 if frame and self._kind in (None, frame.kind) and self._is_chain(at + i, frame.kind):
                     return at + i
@@ -225,11 +229,11 @@ class _Search:
         return run
 
 
-def _syncs(block: bytes) -> Iterator[int]:
-    i = block.find(b"\xff")
+def _syncs(block: bytes, sync: bytes) -> Iterator[int]:
+    i = block.find(sync)
     while i >= 0:
         yield i
-        i = block.find(b"\xff", i + 1)
+        i = block.find(sync, i + 1)
 
 
 TAG_NAMES = (b"ID3", b"TAG", b"APETAGEX", b"LYRICSBEGIN")

@@ -19,6 +19,7 @@ PCM, FLOAT, ALAW, MULAW, EXTENSIBLE = 0x1, 0x3, 0x6, 0x7, 0xFFFE
 OF_LIBSNDFILE = {PCM, FLOAT, ALAW, MULAW, 0x2, 0x11, 0x31, 0x38, 0x40}  # ADPCM, GSM 6.10, NMS, G.721
 MPEG = {0x50, 0x55}  # layer II and III
 TRIFLE_S = 0.02  # what lacks in size, and cannot hold so much sound, is no sound
+SLACK_BYTES = 64  # of what lacks where the header tells no rate of bytes
 SLACK = 9  # bytes by which the size of a file may be off: a header of a chunk, and padding
 
 
@@ -113,7 +114,8 @@ def _part(file: BinaryIO, head: _Head, size: int) -> tuple[Part, int]:
         return _made(head, tail.end_of_samples(file, start, limit)), limit
     end = start + min(announced, there)
     missing_s = (announced - there) / head.bytes_per_s if announced > there and head.bytes_per_s else 0.0
-    if announced > there and (missing_s >= TRIFLE_S or end == start):
+    is_trifle = missing_s < TRIFLE_S if head.bytes_per_s else announced - there <= SLACK_BYTES
+    if announced > there and (end == start or not is_trifle):
         why = f"the WAV header announces {announced:,} bytes of audio; the file holds {there:,}"
         return _made(head, end, missing_s, why), size
     limit = riff.next_recording(file, end, size)

@@ -297,6 +297,115 @@ def test_what_dictation_comes_in_besides_is_heard_whole_and_refused_cut(name: st
         inspect(data[: int(0.9 * len(data)) - 1])
 
 
+IN_LATM = ["-c:a", "aac", "-f", "latm"]
+IN_TS = {
+    "AAC": ["-c:a", "aac"],
+    "MP3": ["-c:a", "libmp3lame"],
+    "MP2": ["-c:a", "mp2"],
+    "MP2 of a camera": ["-c:a", "mp2", "-mpegts_m2ts_mode", "1"],
+}
+
+
+@pytest.mark.parametrize("name", IN_TS)
+def test_a_transport_stream_is_heard_whole_and_refused_where_packets_are_missing(name: str) -> None:
+    data = ffmpeg(encode(sound(6.0)), "ts", *IN_TS[name])
+    assert inspect(data).duration == pytest.approx(6.0, abs=0.15)
+    size = 192 if "camera" in name else 188
+    a, b = (int(share * len(data)) // size * size for share in (0.4, 0.6))
+    for damaged in (data[:a] + data[b:], data[:a] + b"\xaa" * (b - a) + data[b:]):
+        with pytest.raises(TruncatedAudio, match=r"damaged at [12]\.\d s"):
+            inspect(damaged)
+        info = inspect(damaged, "skip")
+        assert info.duration == pytest.approx(6.0, abs=0.2)
+        assert 0.9 < sum(loss.seconds for loss in info.losses) < 1.7
+        assert not info.gaps
+    with pytest.raises(TruncatedAudio):
+        inspect(data[: len(data) - 90])
+
+
+def test_aac_in_latm_is_heard_whole_and_refused_cut() -> None:
+    data = ffmpeg(WAV, "latm", *IN_LATM)
+    info = inspect(data)
+    assert info.duration == pytest.approx(SECONDS, abs=0.1)
+    assert likeness(decode(data, info), sound(SECONDS).astype(np.float32)) > 0.98
+    with pytest.raises(TruncatedAudio, match="ends inside a frame"):
+        inspect(data[: int(0.7 * len(data))])
+    with pytest.raises(TruncatedAudio, match=r"damaged at 0\.\d s"):
+        inspect(data[: len(data) // 4] + bytes(1_000) + data[len(data) // 3 :])
+
+
+def in_vbri(data: bytes) -> bytes:
+    """An MP3 whose first frame has the count as Fraunhofer's encoders write it."""
+    at = data.index(b"Info") if b"Info" in data[:100] else data.index(b"Xing")
+    frames_ = int.from_bytes(data[at + 8 : at + 12])
+    start = data.rindex(b"\xff\xf3", 0, at)
+    vbri = b"VBRI" + struct.pack(">HHHII", 1, 0, 0, len(data), frames_)
+    return data[: start + 4] + bytes(32) + vbri + bytes(20) + data[start + 36 + len(vbri) + 20 :]
+
+
+def test_the_count_of_a_vbri_is_that_of_the_frames() -> None:
+    data = in_vbri(ffmpeg(WAV, "mp3", "-q:a", "4"))
+    info = inspect(data)
+    assert info.duration == pytest.approx(SECONDS, abs=0.1)
+    step = (len(data) - 500) // 20
+    lost = frames.survey(io.BytesIO(data), mp3.header, mp3.count)[0].stretches[0][1]
+    assert lost == len(data)
+    for cut in range(len(data) - 4 * step, len(data) - step, 7):  # also between two frames
+        with pytest.raises(TruncatedAudio):
+            inspect(data[:cut])
+
+
+def test_an_mp3_of_free_format_is_told_what_it_is() -> None:
+    with pytest.raises(UnsupportedAudio, match=r"MP3 of free format.*export it"):
+        inspect(b"\xff\xfb\x04\xc4" + bytes(413) + b"\xff\xfb\x04\xc4" + bytes(413))
+
+
+@pytest.mark.parametrize("tag", [b"", b"ID3\x04\0\0\0\0\0\x0a" + bytes(10)])
+def test_an_mp3_in_a_riff_of_its_own_is_heard_whole_and_refused_cut(tag: bytes) -> None:
+    mp3_ = tag + ffmpeg(WAV, "mp3", "-b:a", "64k", "-write_xing", "0")
+    data = b"RIFF" + struct.pack("<I", len(mp3_) + 12) + b"RMP3data" + struct.pack("<I", len(mp3_)) + mp3_
+    assert inspect(data).duration == inspect(mp3_).duration
+    frame_bytes = 288  # of 64 kbit/s at 16 kHz
+    for lacking in (100, 5 * frame_bytes):
+        with pytest.raises(TruncatedAudio):
+            inspect(data[:-lacking])
+
+
+def test_amr_of_wide_band_is_heard_whole_and_refused_cut(rng: np.random.Generator) -> None:
+    data = b"#!AMR-WB\n" + b"".join(b"\x14" + rng.bytes(32) for _ in range(100))
+    assert inspect(data).duration == pytest.approx(2.0)
+    with pytest.raises(TruncatedAudio):
+        inspect(data[:-5])
+    with pytest.raises(TruncatedAudio, match=r"damaged at (1\.0|2\.0) s"):
+        inspect(data[: 9 + 33 * 50] + b"\x54" * 20 + data[9 + 33 * 50 :])
+
+
+@pytest.mark.parametrize("rate", ["8000", "16000", "32000"])
+def test_speex_is_heard_whole_and_refused_cut(rate: str) -> None:
+    data = ffmpeg(WAV, "spx", "-ar", rate, "-c:a", "libspeex")
+    assert inspect(data).duration == pytest.approx(SECONDS, abs=0.1)
+    with pytest.raises(TruncatedAudio):
+        inspect(data[: int(0.7 * len(data))])
+
+
+def a_dss(blocks: int, coding: int = 0) -> bytes:
+    """A recording of silence as an Olympus or Philips writes it: times, a coding, and blocks of 512 bytes."""
+    head = bytearray(2 * 512)
+    head[:4] = b"\x02dss"
+    head[0x26:0x3E] = b"260101120000" * 2
+    head[0x2A4] = coding
+    return bytes(head) + b"".join(bytes([0, 0, 0, 0, 0, 0xFF]) + bytes(506) for _ in range(blocks))
+
+
+def test_a_dss_is_read_and_one_that_is_none_is_refused(rng: np.random.Generator) -> None:
+    assert inspect(a_dss(40)).duration > 1.0
+    with pytest.raises(TruncatedAudio, match="ends inside a block"):
+        inspect(a_dss(40)[:-100])
+    for data in (a_dss(0), a_dss(20, coding=5), b"\x02dss" + rng.bytes(5_116), b"\x03dss" + bytes(508)):
+        with pytest.raises(InvalidAudio):
+            inspect(data)
+
+
 def test_a_ds2_is_told_what_it_is_and_what_to_do() -> None:
     with pytest.raises(UnsupportedAudio, match=r"This is DSS Pro \(DS2\).*export it"):
         inspect(b"\x03ds2" + bytes(2_000))
