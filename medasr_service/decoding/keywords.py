@@ -88,7 +88,9 @@ class Keywords:
             arcs = self._speller.spell(self._spelled[found.term]) or []
             rows = slice(found.start, found.end)
             term = align(arcs, losses[rows], blank, found.loss)
-            if found.end == len(path) or term[-1] != path[found.end]:  # two of the same piece would be one
+            before = result[found.start - 1] if found.start else blank
+            after = result[found.end] if found.end < len(path) else blank
+            if term[0] != before and term[-1] != after:  # two of the same piece would be one
                 result[rows] = term
         return result
 

@@ -124,6 +124,12 @@ def test_no_piece_beside_a_term_is_lost() -> None:
     assert text(decode(heard, "ten")).count("n") == text(decode(heard)).count("n")
 
 
+def test_two_terms_side_by_side_that_would_be_one_do_not_swallow_a_word() -> None:
+    heard = emission({BLANK: 1}, {TE: 0.6, SE: 0.4}, {T: 0.6, SE: 0.4}, {BLANK: 1})
+    assert text(decode(heard)) == "▁te▁t"
+    assert text(decode(heard, "se")) in {"▁se▁t", "▁te▁se"}
+
+
 def test_limits_and_what_cannot_be_written(client: TestClient) -> None:
     files = {"file": ("a.wav", CLIPS[0].path.read_bytes())}
     cases = {
