@@ -112,6 +112,7 @@ def heard(chunk: Chunk, geometry: FrameGeometry) -> Waveform:
 
 def restore(emission: Emission, chunk: Chunk, blank: int) -> Emission:
     """The emission of the whole window, from that of what was heard; what was skipped is surely blank."""
+    emission = _once(emission, chunk, blank)
     parts = []
     at = before = 0  # row of the emission; frames skipped before it
     for each in chunk.skipped:
@@ -121,6 +122,23 @@ def restore(emission: Emission, chunk: Chunk, blank: int) -> Emission:
         parts += [emission[at:until], silence]
         at, before = until, before + len(silence)
     return np.concatenate((*parts, emission[at:])) if parts else emission
+
+
+def _once(emission: Emission, chunk: Chunk, blank: int) -> Emission:
+    """With a piece that goes on behind what was skipped heard before it only: with blanks between, it would
+    be two."""
+    best = emission.argmax(axis=1)
+    found, skipped = emission, 0
+    for each in chunk.skipped:
+        until, skipped = each.start - skipped, skipped + each.stop - each.start
+        if not 0 < until < len(best) or best[until - 1] == blank or best[until] != best[until - 1]:
+            continue
+        others = np.flatnonzero(best[until:] != best[until])
+        rows = slice(until, until + int(others[0]) if len(others) else len(best))
+        found = found.copy() if found is emission else found
+        found[rows] = NEVER
+        found[rows, blank] = 0.0
+    return found
 
 
 def _levels(waveform: Waveform, frame: int) -> NDArray[np.float32]:

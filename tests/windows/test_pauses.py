@@ -105,6 +105,7 @@ def test_restored_frames_are_where_they_were_and_blank_between(rng: np.random.Ge
     heard = pauses.heard(chunk, GEOMETRY)
     rows = GEOMETRY.frames(len(heard))
     emission = np.repeat(np.arange(rows, dtype=np.float32)[:, None], 4, axis=1)
+    emission[:, 2] += 0.5  # the blank is the best of each
     whole = pauses.restore(emission, chunk, blank=2)
     assert len(whole) == GEOMETRY.frames(len(waveform))
     outside = np.ones(len(whole), bool)
@@ -113,6 +114,16 @@ def test_restored_frames_are_where_they_were_and_blank_between(rng: np.random.Ge
         assert (whole[each, 2] == 0).all()
         assert (whole[each, :2] < -80).all()
     assert np.array_equal(whole[outside], emission)
+
+
+def test_a_piece_that_goes_on_behind_a_gap_is_heard_once() -> None:
+    best = [0, 1, 1, 1, 0, 2, 2, 3]
+    emission = np.full((len(best), 4), -6, np.float32)
+    emission[np.arange(len(best)), best] = -0.1
+    chunk = Chunk(0, np.zeros(1, np.float32), is_last=True, skipped=(slice(2, 5), slice(6, 8), slice(12, 20)))
+    whole = pauses.restore(emission, chunk, blank=0).argmax(axis=1)
+    assert whole.tolist() == [0, 1, *[0] * 7, 0, 2, 2, *[0] * 8, 3]
+    assert emission.argmax(axis=1).tolist() == best
 
 
 def test_windows_that_do_not_advance_are_refused() -> None:
