@@ -140,6 +140,16 @@ def spelled(text: str, *, start: float = 0.5) -> list[dict[str, Any]]:
     ]
 
 
+def marked(word: dict[str, Any]) -> dict[str, Any]:
+    """With its last letter, a mark, as another of the model's words."""
+    written = word["written"]
+    parts = [
+        {**word, "raw": word["word"][:-1], "written": written[:-1]},
+        {**word, "raw": "{mark}", "written": written[-1]},
+    ]
+    return {**word, "parts": parts}
+
+
 def start(page: Page) -> None:
     page.keyboard.press("F2")
     page.locator("#record[data-on=true]").wait_for()
@@ -215,14 +225,15 @@ class FakeRealtime:
         self.send(f"{self.ITEM}.delta", item_id=item, content_index=0, delta=text)
 
     def complete(self, item: str, text: str) -> None:
-        """``text`` with a star behind each doubtful word."""
+        """``text`` with a star behind each doubtful word; what ends with a mark is two of the model's."""
         plain = text.replace("*", "")
+        words = [marked(word) if word["word"][-1] in ".," else word for word in spelled(text)]
         self.send(
             f"{self.ITEM}.completed",
             item_id=item,
             content_index=0,
             transcript=plain,
-            words=spelled(text),
+            words=words,
             usage={"type": "duration", "seconds": 1.0},
         )
 

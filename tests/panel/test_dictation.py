@@ -144,7 +144,7 @@ def test_a_dictation_goes_on_where_a_service_that_leaves_has_ended_it(
 ) -> None:
     """In the next session: what was said behind the end of the first is heard there, all of it and once."""
     page = open_panel(before=both(Voice(SAID).install, realtime.install))
-    realtime.on_commit = lambda fake: fake.complete("item", "Both are clear.")
+    realtime.on_commit = lambda fake: fake.complete("item", "Both,* are clear.")
     start(page)
     dictated_s(page, 3)
     realtime.complete("item_1", "No acute findings.")
@@ -156,7 +156,8 @@ def test_a_dictation_goes_on_where_a_service_that_leaves_has_ended_it(
     expect(page.locator("#problem")).to_be_hidden()
     dictated_s(page, SPOKEN_S + 1)
     stop(page)
-    assert text_of(page) == "No acute findings. Both are clear."
+    assert text_of(page) == "No acute findings. Both, are clear."
+    assert page.locator("#transcript .doubt").all_inner_texts() == ["Both", ","]
     expect(page.locator(".entry .state")).not_to_contain_text("Incomplete")
     page.locator(".w", has_text="Both").click()
     assert page.evaluate("document.getElementById('audio').currentTime") > 2

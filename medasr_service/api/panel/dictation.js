@@ -141,16 +141,15 @@ class Dictation {
   place(item, event) {
     if (!this.from) return event;
     if (this.joint === "?") this.joint = item;
-    const words = event.words?.map((/** @type {any} */ word) => ({
-      ...word,
-      start: word.start + this.from / RATE,
-      end: word.end + this.from / RATE,
-    }));
+    const words = event.words?.map((/** @type {any} */ word) => later(word, this.from / RATE));
     const placed = { ...event, ...(words ? { words } : {}) };
     const begins = item === this.joint && ("transcript" in event || !this.segment(item).text);
     if (!begins) return placed;
     for (const field of ["delta", "transcript"]) if (/^\S/.test(placed[field] ?? "")) placed[field] = ` ${placed[field]}`;
-    if (words?.length && /^\S/.test(words[0].written ?? "")) words[0].written = ` ${words[0].written}`;
+    const first = words?.[0];
+    for (const each of first ? [first, spoken([first]).find(({ written }) => written)] : []) {
+      if (/^\S/.test(each?.written ?? "")) each.written = ` ${each.written}`;
+    }
     return placed;
   }
 
@@ -202,6 +201,13 @@ class Dictation {
     this.live = false;
     if (!this.resuming && this.entry.state === "recording") this.resuming = this.resume();
   }
+}
+
+/** The word, and the words that it is made of, so much later. @param {import("./transcript.js").Word} word @param {number} by_s @returns {import("./transcript.js").Word} */
+function later(word, by_s) {
+  const { start, end, parts } = word;
+  const moved = { ...word, start: start + by_s, end: end + by_s };
+  return parts ? { ...moved, parts: parts.map((part) => later(part, by_s)) } : moved;
 }
 
 /** @param {import("./transcript.js").Segment} segment @param {string} text @param {import("./transcript.js").Word[]} words */

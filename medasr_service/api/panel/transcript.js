@@ -235,13 +235,14 @@ function vtt(entry) {
 
 /** The model's words and the user's, apart. @param {Entry} entry */
 function json(entry) {
-  const { name, created, duration, about, edited } = entry;
+  const { name, created, duration, about, warnings, edited } = entry;
   const body = {
     name,
     created: created.toISOString(),
     complete: entry.state === "done",
     duration,
     ...about,
+    ...(warnings.length ? { warnings } : {}),
     text: original(entry),
     raw_text: raw(entry),
     edited_text: edited,
