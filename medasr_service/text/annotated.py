@@ -1,16 +1,17 @@
 """A transcript with its doubtful words marked, for a terminal and as a page.
 
 A word is doubtful when its probability is below a threshold, or when it is a doubt or a placeholder of the
-model's own, whatever its probability: that must be filled in. What it wrote is marked; where it wrote nothing
-that can be seen, as ``{new paragraph}`` does, the mark shows what the model said. Without the marks, and what
-they show of that kind, the text is the transcript's.
+model's own, whatever its probability: that must be filled in, as must be what could not be read of the
+recording. What it wrote is marked; where it wrote nothing that can be seen, as ``{new paragraph}`` does, the
+mark shows what the model said. Without the marks, and what they show of that kind, the text is that of the
+response format "text".
 """
 
 import html
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from medasr_service.text import pages
+from medasr_service.text import losses, pages
 from medasr_service.text.transcript import Transcript, Word
 
 UNDERLINED, MISSING, PLAIN = "\033[4;33m", "\033[1;41;97m", "\033[0m"  # in yellow; white on red
@@ -31,7 +32,7 @@ class Part:
     end: float
     probability: float
     doubtful: bool
-    missing: bool  # a doubt or a placeholder
+    missing: bool  # a doubt, a placeholder, or sound that could not be read
 
 
 def parts(words: Sequence[Word], low: float) -> Iterator[Part]:
@@ -57,7 +58,7 @@ def to_terminal(transcript: Transcript, *, low: float, colour: bool) -> str:
     """Doubtful words underlined in yellow, or, without colour, as ``[?word?]``; what must be filled in on
     red, or as ``[!word!]``."""
     out = []
-    for part in parts(transcript.words, low):
+    for part in parts(losses.marked(transcript).words, low):
         before, after = (MISSING if part.missing else UNDERLINED, PLAIN) if colour else _SIGNS[part.missing]
         if part.said:
             out.append(f" {before}{part.said}{after}{part.space}")
@@ -84,10 +85,10 @@ mark.missing { color: var(--bad-ink); background: var(--bad); font-weight: 600; 
 
 def to_html(transcript: Transcript, *, low: float, name: str, notice: str = "") -> str:
     """A page of its own; each word tells its times when pointed at. ``notice`` is about the model."""
-    found = list(parts(transcript.words, low))
+    found = list(parts(losses.marked(transcript).words, low))
     missing = sum(part.missing for part in found)
     doubtful = sum(part.doubtful and not part.missing for part in found)
-    fill = f" The model left {missing:,} to be filled in, in another colour." if missing else ""
+    fill = f" Left to be filled in, in another colour: {missing:,}." if missing else ""
     about = (
         f"{_clock(transcript.duration)} of audio, {len(found):,} words, {doubtful:,} of them doubtful:"
         f" marked, with a probability below {low:g}. Point at a word for its times. Also a word without"

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from medasr_service.text import sentences
-from medasr_service.text.transcript import Transcript, Word
+from medasr_service.text.transcript import UNREAD, Transcript, Word
 
 MAX_LINES, MAX_LINE = 2, 42
 MIN_CUE_S, MAX_CUE_S = 1.0, 7.0
@@ -33,6 +33,7 @@ LINE_COST = {"sentence": -12, "clause": -12, "": 0, "number": 8, "abbreviation":
 TOO_WIDE_COST = 1000
 
 _SHARE = re.compile(r"(\s*)(\S+)")
+_NOTICE = re.compile(r"(\s*)(\S.*)")  # is not parted, or a piece of it could be taken for speech
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,7 @@ def _parts(words: Sequence[Word]) -> list[_Part]:
     glued = False  # the next share continues the last part
     breaks = 0
     for at, word in enumerate(words):
-        shares = _SHARE.findall(word.written)
+        shares = (_NOTICE if word.unclear == UNREAD else _SHARE).findall(word.written)
         spans = _spans(word, words[at + 1 :][: len(shares)], [len(text) for _, text in shares])
         for (space, text), (start, end) in zip(shares, spans, strict=True):
             breaks += space.count("\n")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from medasr_service.text.transcript import Lost, Segment, Transcript, Word
+from medasr_service.text.transcript import UNREAD, Lost, Segment, Transcript, Word
 
 LEAST_S = 0.05  # of a length that is worth telling
 
@@ -19,21 +19,23 @@ def marked(transcript: Transcript) -> Transcript:
     if not transcript.lost:
         return transcript
     segments = list(transcript.segments) or [Segment(0, 0.0, transcript.duration, "", "", (), 0.0, 0.0)]
-    for lost in transcript.lost:
+    for lost in reversed(transcript.lost):  # each goes before what is there already
         at = max((i for i, each in enumerate(segments) if each.start <= lost.start), default=0)
-        words = _with(segments[at].words, lost)
+        words = _with(segments[at].words, lost, begins=at == 0)
         segments[at] = replace(segments[at], words=words, text="".join(word.written for word in words))
     text = "".join(segment.text for segment in segments)
     return replace(transcript, segments=tuple(segments), text=text)
 
 
-def _with(words: Sequence[Word], lost: Lost) -> tuple[Word, ...]:
-    """The mark goes before the first word that begins behind the place."""
+def _with(words: Sequence[Word], lost: Lost, *, begins: bool) -> tuple[Word, ...]:
+    """The mark goes before the first word that begins behind the place; ``begins``: these begin the text."""
     at = next((i for i, word in enumerate(words) if word.start >= lost.start), len(words))
     while at < len(words) and not words[at].written:  # of a heading that was written as one
         at += 1
-    written = mark(lost) if at == 0 else f" {mark(lost)}"
-    word = Word(mark(lost), lost.start, lost.start + max(lost.seconds, 0.01), 1.0, (), written)
+    written = mark(lost) if at == 0 and begins else f" {mark(lost)}"
+    word = Word(
+        mark(lost), lost.start, lost.start + max(lost.seconds, 0.01), 1.0, (), written, unclear=UNREAD
+    )
     following = list(words[at:])
     if at == 0 and following and not following[0].written[:1].isspace():
         following[0] = replace(following[0], written=f" {following[0].written}")

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 WORD_START = "▁"  # SentencePiece's mark for "a word begins here"
+UNREAD = "unread"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,8 @@ class Word:
     its share of the text of its segment, with the white space before it ("." for "{period}"); of words that
     were written as one, such as "[EXAM" and "TYPE]", all of it is with the first. Joined, the shares of all
     words are the text. ``space`` is the white space before it in what the model wrote. ``unclear``: "doubt"
-    or "placeholder" where it is a marker of that kind, and so doubtful whatever its probability.
+    or "placeholder" where it is a marker of that kind, and so doubtful whatever its probability; UNREAD of
+    what nobody said: a notice of sound that could not be read (losses.py).
     """
 
     text: str

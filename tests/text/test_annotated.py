@@ -96,7 +96,7 @@ def test_what_must_be_filled_in_is_marked_however_sure_the_model_is() -> None:
     page = annotated.to_html(transcript, low=0.0, name="x")
     assert 'probability 1.00, to be filled in">[Date]</mark>' in page
     assert "0 of them doubtful" in page
-    assert "left 1 to be filled in" in page
+    assert "Left to be filled in, in another colour: 1." in page
     assert "Sounds like a &lt;conversation&gt;." in page
 
 

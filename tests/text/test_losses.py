@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from medasr_service.text import formats
+from medasr_service.text import annotated, formats
 from medasr_service.text.transcript import Lost, Segment, Transcript, Word
 
 WORDS = tuple(
@@ -36,6 +36,29 @@ def test_subtitles_say_it_at_its_time() -> None:
     damaged = replace(WHOLE, lost=(Lost(2.0, 2.1),))
     for written in (formats.to_srt(damaged), formats.to_vtt(damaged)):
         assert "[2.1 s could not be read]" in written.replace("\n", " ")
+
+
+def test_no_subtitle_has_a_piece_of_a_notice_that_could_be_taken_for_speech() -> None:
+    damaged = replace(WHOLE, lost=(Lost(2.0, 60.0),))
+    for written in (formats.to_srt(damaged), formats.to_vtt(damaged)):
+        assert "[60.0 s could not be read]" in written
+
+
+def test_notices_are_in_order_and_parted_from_what_is_before() -> None:
+    first = replace(WHOLE.segments[0], text="No fever", end=1.5, words=WORDS[:2])
+    second = replace(WHOLE.segments[0], text=" today", start=5.0, words=WORDS[2:])
+    damaged = replace(WHOLE, segments=(first, second), lost=(Lost(5.0, 1.0), Lost(5.0, 0.0)))
+    text = "No fever [1.0 s could not be read] [a part could not be read] today\n"
+    assert formats.to_text(damaged) == text
+
+
+def test_the_annotated_text_says_it_too() -> None:
+    damaged = replace(WHOLE, lost=(Lost(2.0, 2.1),))
+    shown = annotated.to_terminal(damaged, low=0.5, colour=False)
+    assert shown == "No fever [![2.1 s could not be read]!] today\n"
+    page = annotated.to_html(damaged, low=0.5, name="x")
+    assert ">[2.1 s could not be read]</mark>" in page
+    assert "Left to be filled in, in another colour: 1." in page
 
 
 def test_a_recording_of_which_nothing_could_be_heard_says_so() -> None:
