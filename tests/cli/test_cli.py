@@ -208,3 +208,19 @@ def test_verify_without_the_bundled_clips_is_one_line(
     assert cli.main(["verify"]) == cli.EXIT_USAGE
     [line] = capsys.readouterr().err.splitlines()
     assert "name recordings of your own" in line
+
+
+def test_a_damaged_recording_is_heard_as_far_as_it_can_be_on_demand(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    cut = tmp_path / "cut.wav"
+    cut.write_bytes(SAMPLE.read_bytes()[:-64_000])  # 2 s
+    assert cli.main(["transcribe", str(cut)]) != cli.EXIT_OK
+    refused = capsys.readouterr()
+    assert "damaged at 49.5 s" in refused.err
+    assert not refused.out
+    assert cli.main(["transcribe", str(cut), "--damaged", "skip"]) == cli.EXIT_OK
+    assert "[2.0 s could not be read]" in capsys.readouterr().out
+    assert cli.main(["transcribe", str(cut), "--damaged", "skip", "--format", "verbose_json"]) == cli.EXIT_OK
+    body = json.loads(capsys.readouterr().out)
+    assert [each["code"] for each in body["warnings"]] == ["damaged_audio"]
