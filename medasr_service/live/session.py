@@ -302,11 +302,11 @@ class Session:
     def _give(self, words: Sequence[Word]) -> Iterator[Event]:
         """Words that are sure; a pause between two of them ends a turn too, where several came at once."""
         given: list[Word] = []
-        for word in words:
+        for i, word in enumerate(words):
             turn = self._turn
             vad = self._turn_detection
             if turn and turn.end_s and vad and word.start - turn.end_s >= vad.silence_s:
-                yield from self._write(given)  # so that an open marker is known
+                yield from self._write(given, words[i:])  # so that an open marker is known
                 given = []
                 if self._is_pause(turn.end_s, word.start):
                     yield from self._complete(turn.end_s + vad.silence_s)
@@ -323,11 +323,14 @@ class Session:
             return False
         return gap_s >= NOISY * self._silence_s or self._window.quiet_s(start_s, end_s) >= self._silence_s
 
-    def _write(self, words: Sequence[Word], *, final: bool = False) -> Iterator[Event]:
+    def _write(
+        self, words: Sequence[Word], coming: Sequence[Word] = (), *, final: bool = False
+    ) -> Iterator[Event]:
         turn = self._turn
         if turn is None:
             return
-        ready = self._writer.push(words, final=final)
+        coming = [*coming, *self._hearing.agreement.waiting]
+        ready = self._writer.push(words, coming, final=final)
         turn.words += ready
         if ready:
             yield Delta(turn.number, tuple(ready))

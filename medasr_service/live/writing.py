@@ -24,10 +24,11 @@ class Writer:
         words = [*self._held, *coming]
         return any("{" in word.text or "[" in word.text for word in words[dictation.settled(words) :])
 
-    def push(self, words: Sequence[Word], *, final: bool = False) -> list[Word]:
-        """The words that later ones cannot change, each with what it writes."""
+    def push(self, words: Sequence[Word], coming: Sequence[Word] = (), *, final: bool = False) -> list[Word]:
+        """The words that later ones cannot change, each with what it writes; ``coming``: what was heard
+        behind them, be it sure or not."""
         self._held += words
-        count = len(self._held) if final else dictation.settled(self._held)
+        count = len(self._held) if final else dictation.settled(self._held, coming)
         ready, self._held = self._held[:count], self._held[count:]
         items = dictation.parse(ready, self._last)
         self._last = items[-1] if items else self._last

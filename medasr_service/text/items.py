@@ -186,11 +186,14 @@ def _is_inline(items: Sequence[Item], word: Word) -> bool:
     return bool(items) and items[-1].kind in ("text", *UNCLEAR) and items[-1].words[-1] is word
 
 
-def settled(words: Sequence[Word]) -> int:
-    """How many of the words no later word can change: what waits may be the start of a marker."""
-    parts = _parts(words)
+def settled(words: Sequence[Word], coming: Sequence[Word] = ()) -> int:
+    """How many of the words no later word can change: what waits may be the start of a marker.
+
+    ``coming``: words that follow, the last of them perhaps not whole; "left lung" waits for no parenthesis.
+    """
+    parts, ahead = _parts(words), _parts(coming)
     recent = range(max(0, len(parts) - MAX_MARKER_PARTS + 1), len(parts))
-    growing = next((at for at in recent if _may_grow(parts[at:])), len(parts))
+    growing = next((at for at in recent if _may_grow(parts[at:], ahead)), len(parts))
     if growing == len(parts):
         return len(words)
     starts = [0]  # never inside a marker, nor inside a word
@@ -204,12 +207,23 @@ def settled(words: Sequence[Word]) -> int:
     return sum(not part.glued for part in parts[: starts[-1]])
 
 
-def _may_grow(parts: Sequence[_Part]) -> bool:
-    """Whether words behind the last part could make a longer marker of all of them, or change what it is."""
-    name = "".join(part.text for part in parts).translate(_NO_BRACES).lower()
+def _may_grow(parts: Sequence[_Part], ahead: Sequence[_Part]) -> bool:
+    """Whether words behind the last part could make a longer marker of all of them, or change what it is;
+    ``ahead``: the parts that follow, as far as they are known."""
+    name = _letters(parts)
     if len(parts) == 1 and (_GUESS.search(parts[0].text) or name.strip("[]") in markers.POINTS):
         return True
     opens = parts[0].text.startswith(tuple(OPENERS))
-    return any(command.startswith(name) and command != name for command in _SPLIT) or (
-        opens and not any(sign in part.text for part in parts for sign in CLOSERS)
-    )
+    known = name + _letters(ahead)
+    return any(
+        command.startswith(name) and command != name and _is_start(command, known) for command in _SPLIT
+    ) or (opens and not any(sign in part.text for part in parts for sign in CLOSERS))
+
+
+def _letters(parts: Sequence[_Part]) -> str:
+    return "".join(part.text for part in parts).translate(_NO_BRACES).lower()
+
+
+def _is_start(name: str, text: str) -> bool:
+    """Whether one begins with the other."""
+    return name.startswith(text) or text.startswith(name)

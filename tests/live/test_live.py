@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -134,7 +135,7 @@ def test_at_the_end_nothing_waits() -> None:
 
 SPOKEN = (
     "lungs new open {period} {new paragraph} {next} para}graph} line} [EXAM TYPE] fast{comma}but {unknown "
-    "thing} {{period}} quote} {colon} [FINDINGS] full stop}"
+    "thing} {{period}} quote} {colon} [FINDINGS] full stop} left right parenthesis} clear. {comma} comma}"
 )
 PIECES_OF_TEXT = st.sampled_from(SPOKEN.split())
 
@@ -149,6 +150,35 @@ def test_text_that_comes_in_pieces_is_the_text_of_the_whole(spoken: list[str], d
         at += size
     written += "".join(each.written for each in writer.push([], final=True))
     assert written == dictation.render(dictation.parse(words))[0]
+
+
+@given(st.lists(PIECES_OF_TEXT, max_size=25), st.data())
+def test_text_whose_next_words_are_known_is_the_text_of_the_whole(spoken: list[str], data: Any) -> None:
+    words = [word(text, 10 * i) for i, text in enumerate(spoken)]
+    writer, written, at = Writer(raw=False), "", 0
+    while at < len(words):
+        end = at + data.draw(st.integers(1, 4))
+        coming = words[end : end + data.draw(st.integers(0, 3))]
+        if coming and data.draw(st.booleans()):  # the last is not yet heard to its end
+            coming[-1] = replace(coming[-1], text=coming[-1].text[:2])
+        written += "".join(each.written for each in writer.push(words[at:end], coming))
+        at = end
+    written += "".join(each.written for each in writer.push([], final=True))
+    assert written == dictation.render(dictation.parse(words))[0]
+
+
+def test_left_lung_does_not_wait_for_a_parenthesis() -> None:
+    writer = Writer(raw=False)
+    assert texts(writer.push([word("left", 0)])) == []
+    assert texts(writer.push([], [word("pare", 10)])) == []
+    assert texts(writer.push([], [word("lung", 10)])) == ["left"]
+    assert texts(writer.push([word("right", 20)], [word("parenthesis}", 30), word("lung", 40)])) == []
+
+
+def test_a_mark_that_was_guessed_waits_for_the_dictated_one() -> None:
+    """What was heard behind it only once may yet be heard as one."""
+    writer = Writer(raw=False)
+    assert texts(writer.push([word("clear.", 20)], [word("Heart", 30)])) == []
 
 
 def test_a_marker_in_two_parts_is_not_written_half() -> None:
