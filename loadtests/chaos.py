@@ -78,6 +78,14 @@ def slope_percent(samples: list[Sample]) -> float:
     return 100 * (statistics.median(each.mib for each in samples[2 * third :]) / middle - 1)
 
 
+def typical_descriptors(samples: list[Sample]) -> tuple[int, int]:
+    """In the middle third and in the last: one moment says only how much was under way just then."""
+    third = len(samples) // 3
+    parts = (samples[third : 2 * third], samples[2 * third :])
+    middle, last = (statistics.median_low([each.descriptors for each in part] or [0]) for part in parts)
+    return middle, last
+
+
 async def run(folder: Path, seconds: float, kill_every_s: float) -> int:
     course, recordings = Course(), dictations()
     with server.running(folder / "service.log", variables={"MEDASR_HOST": "127.0.0.1"}) as started:
@@ -176,12 +184,14 @@ def _report(file: Path, course: Course, texts: dict[str, str], seconds: float) -
         f"| {kind} | {status} | {code} | {count} |" for (kind, status, code), count in sorted(counted.items())
     ]
     away = ", ".join(f"{each:.1f}" for each in course.away_s)
+    middle, latest = typical_descriptors(course.samples)
     first, last = course.samples[len(course.samples) // 3], course.samples[-1]
     lines += [
         "",
         f"- the model was killed or stopped {len(course.away_s)} times; ready again after {away} s",
         f"- memory: {slope_percent(course.samples):+.1f} %, last third of the time against the middle one",
-        f"- descriptors {first.descriptors} to {last.descriptors}, threads {first.threads} to {last.threads}",
+        f"- descriptors at work: {middle} in the middle third, {latest} in the last",
+        f"- threads {first.threads} to {last.threads}",
         f"- {len(found)} problems",
         *(f"  - {each}" for each in found[:50]),
     ]

@@ -3,7 +3,7 @@
 import pytest
 
 from loadtests.asking import Outcome
-from loadtests.chaos import Course, Sample, problems, slope_percent
+from loadtests.chaos import Course, Sample, problems, slope_percent, typical_descriptors
 
 TEXTS = {"clip": "lungs are clear"}
 
@@ -49,3 +49,8 @@ def test_memory_is_compared_behind_its_first_third() -> None:
     grows = [Sample(at, mib, 10, 10) for at, mib in enumerate([10, 50, 100, 100, 100, 100, 110, 110, 110])]
     assert slope_percent(grows) == pytest.approx(10)
     assert slope_percent([]) == 0
+
+
+def test_descriptors_are_told_without_the_bursts() -> None:
+    counts = [78, 78, 78, 80, 140, 80, 81, 81, 104]
+    assert typical_descriptors([Sample(i, 300.0, count, 20) for i, count in enumerate(counts)]) == (80, 81)
