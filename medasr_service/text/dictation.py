@@ -126,6 +126,8 @@ def _write_command(name: str, cursor: Cursor) -> tuple[str, Cursor]:
     capital = command.sentence_end or (cursor.capital and (not command.left or command.text.isspace()))
     if command.text.isspace():
         widest = max(command.text, cursor.pending, key=len) if cursor.pending.isspace() else command.text
+        if command.text == "\t" and "\n" in cursor.pending:
+            widest = cursor.pending.rstrip("\t") + "\t"  # a new line that begins with a tab
         ended = "\n\n" in command.text
         return "", replace(
             cursor,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from medasr_service.text import damage, markers
+from medasr_service.text import damage, markers, sentences
 from medasr_service.text.damage import CLOSERS, MARKS, OPENERS, Marker
 from medasr_service.text.markers import COMMANDS, UNCLEAR, Kind
 from medasr_service.text.transcript import Word
@@ -16,8 +16,8 @@ MAX_MARKER_GAP_S = 2.0  # words further apart are not one marker
 _SPLIT = [name.replace(" ", "") for name in COMMANDS if " " in name]  # commands of two words
 _GLUE = re.compile(r"(?<=[^{\[])(?=[{\[])|(?<=[}\]])(?=[^}\]])")
 _GUESS = re.compile(rf"(?<![{re.escape(MARKS)}])[{re.escape(MARKS)}]$")
-_ABBREVIATION = re.compile(
-    r"(?:.*\.[^.]+|[A-Za-z]|Drs?|Mrs?|Ms|Jr|Sr|St|vs|etc|approx|ca|cf|al)\.", re.IGNORECASE
+_ABBREVIATION = re.compile(  # those too that may end a sentence, and single letters: their dot is no guess
+    rf"(?:.*\.[^.]+|[A-Za-z]|{sentences.SHORTENED}|Jr|Sr|etc|al)\.", re.IGNORECASE
 )
 _NO_BRACES = str.maketrans("", "", "{}")
 

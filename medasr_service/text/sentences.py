@@ -8,12 +8,10 @@ Mark = Literal["sentence", "clause", "abbreviation", "number", ""]
 _SENTENCE, _CLAUSE = (".", "?", "!"), (",", ";", ":")
 _CLOSING = "\"')]"  # may follow the mark that ends a sentence
 _OPENING = "\"'(["
-# What is spelled with a period in it (e.g., q.d., U.S.), and words that are shortened by one. Not the units
-# and words that end a sentence as often ("5 mg.", "No.").
-_ABBREVIATION = re.compile(
-    r"(?:[A-Za-z]\.){2,}"
-    r"|(?:Dr|Drs|Mr|Mrs|Ms|Prof|St|Mt|Ft|Rev|Hon|Capt|Lt|Sgt|Col|Gen|Pt|Fig)\."
-    r"|(?:vs|cf|approx|viz|ca)\."
+# Words that are shortened by a period. Not the units and words that end a sentence as often ("5 mg.", "No.").
+SHORTENED = "Dr|Drs|Mr|Mrs|Ms|Prof|St|Mt|Ft|Rev|Hon|Capt|Lt|Sgt|Col|Gen|Pt|Fig|vs|cf|approx|viz|ca"
+_ABBREVIATION = re.compile(  # these, and what is spelled with a period in it (e.g., q.d., U.S.)
+    rf"(?:[A-Za-z]\.){{2,}}|(?:{SHORTENED})\."
 )
 
 
