@@ -11,11 +11,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from medasr_service.audio.view import Stretch
+
 MAX_ENTRIES = 8_000_000  # of the index: three hours of AAC and of video, edited, have half as many
 MAX_TABLES = 64 << 20  # bytes
 MAX_BOXES = 1_000_000  # three hours in fragments of a tenth of a second have 756,000, with those inside
 BLOCK = 1024  # samples that FFmpeg joins to one entry where a sample is one number
 
+MAX_FILLING = 64 << 20  # bytes that a lost stretch may have had
+FRAGMENT_HEAD = 1_024  # bytes that tell where it was
 MAX_LOST = 100  # places where something else than a box stands
 SEARCH_BYTES = 1 << 16
 NO_INDEX = "it has no index (moov), which its recorder writes at the end"
@@ -94,10 +98,11 @@ class _Track:
 class Part:
     """One of the recordings that a file joins one after another.
 
-    ``stretches`` are the bytes of it that are boxes; ``damage`` and ``cut_off`` say why others must lack.
+    ``stretches`` are the bytes of it that are boxes, and what stands in for others, which lack: ``damage``
+    and ``cut_off`` say why.
     """
 
-    stretches: tuple[tuple[int, int], ...]
+    stretches: tuple[Stretch, ...]
     damage: str = ""
     cut_off: str = ""
 
@@ -130,11 +135,37 @@ def _part(file: BinaryIO, boxes: list["_Box"], end: int) -> Part:
     if b"moof" not in names:  # an index says where all of it is
         return Part(((start, end),), "", cut_off)
     lost = [box for box in boxes if not box.is_known and not _is_padding(file, box.at, box.end)]
-    stretches = []
+    stretches: list[Stretch] = []
     for box in lost:
-        stretches.append((start, box.at))
+        stretches += [(start, box.at), *_filling(file, box, boxes[0].at)]
         start = box.end
     return Part((*stretches, (start, end)), NO_BOX if lost else "", cut_off)
+
+
+def _filling(file: BinaryIO, lost: "_Box", origin: int) -> list[Stretch]:
+    """A box without meaning in place of what is lost: fragments behind it say where in the file they are."""
+    missing = min(_offset(file, lost.end) - (lost.end - origin), MAX_FILLING)
+    size = lost.end - lost.at + max(0, missing)
+    if size < 8:
+        return []
+    inside = [(0, min(block, lost.end)) for block in _blocks(size - 8, lost.end)]
+    return [struct.pack(">I4s", size, b"free"), *inside]
+
+
+def _blocks(size: int, most: int) -> Iterator[int]:
+    while size > 0:
+        yield min(size, most)
+        size -= most
+
+
+def _offset(file: BinaryIO, at: int) -> int:
+    """Where the fragment there says that it was, from the start of its recording; 0 where it does not."""
+    file.seek(at)
+    head = file.read(FRAGMENT_HEAD)
+    found = head.find(b"tfhd")
+    if head[4:8] != b"moof" or found < 0 or not head[found + 7] & 1:
+        return 0
+    return int.from_bytes(head[found + 12 : found + 20])
 
 
 @dataclass(frozen=True, slots=True)

@@ -434,6 +434,23 @@ def test_what_can_be_read_of_a_cut_recording_is_heard_on_demand(name: str) -> No
     assert "could not be read" in " ".join(text for _, text in notes.of(info))
 
 
+@pytest.mark.parametrize("kind", ["overwritten", "lost"])
+def test_fragments_behind_a_damaged_one_are_heard_at_their_time(kind: str) -> None:
+    fragments = ["-c:a", "aac", "-movflags", "frag_keyframe+empty_moov", "-frag_duration", "500000"]
+    data = ffmpeg(encode(sound(8.0)), "m4a", *fragments)
+    whole = inspect(data)
+    a, b = int(0.4 * len(data)), int(0.5 * len(data))
+    damaged = data[:a] + (b"\xaa" * (b - a) if kind == "overwritten" else b"") + data[b:]
+    with pytest.raises(TruncatedAudio, match=r"damaged at [123]\.\d s"):
+        inspect(damaged)
+    info = inspect(damaged, "skip")
+    assert info.duration == pytest.approx(whole.duration, abs=0.1)
+    assert 0.5 < sum(loss.seconds for loss in info.losses) < 2.5
+    behind = slice(6 * SAMPLE_RATE, 7 * SAMPLE_RATE)
+    heard, said = decode(damaged, info)[behind], decode(data, whole)[behind]
+    assert np.corrcoef(heard, said)[0, 1] > 0.98
+
+
 # --- channels
 
 
