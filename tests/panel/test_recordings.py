@@ -366,3 +366,16 @@ def test_the_page_fits_a_phone(open_panel: Opener) -> None:
     finished(page)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     shot(page, "phone")
+
+
+def test_a_damaged_recording_is_heard_and_the_page_says_what_is_missing(
+    open_panel: Opener, tmp_path: Path
+) -> None:
+    cut = tmp_path / "cut.wav"
+    cut.write_bytes(SAMPLE.read_bytes()[:-64_000])  # 2 s
+    page = open_panel()
+    choose(page, cut)
+    finished(page)
+    expect(page.locator("#warnings")).to_contain_text("damaged at 49.5 s: 2.0 s could not be read")
+    assert "Family history" in text_of(page)
+    shot(page, "file-damaged")
