@@ -193,8 +193,8 @@ class MedASR:
         from medasr_service.serving.model_process import ModelProcess
         from medasr_service.transcriber import Transcriber
 
-        decoders = Decoders(cpu.quota())
-        decoders.start()  # they load while this goes on
+        self._decoders = Decoders(cpu.quota())
+        self._decoders.start()  # they load while this goes on
         found = resolve(SETTINGS)
         self._process = ModelProcess(
             lambda: self.model.to_async,
@@ -205,7 +205,7 @@ class MedASR:
             went=self._model_went,
         )
         admission = Admission(self._process.infer, MAX_GROUP_SAMPLES, found.geometry.sample_rate)
-        transcriber = Transcriber.of(found, admission.infer, SETTINGS, decoders)
+        transcriber = Transcriber.of(found, admission.infer, SETTINGS, self._decoders)
         self._served = Served(
             found,
             transcriber,
@@ -228,6 +228,11 @@ class MedASR:
         shutdown.defer(self._served.drain, SETTINGS.drain_timeout_s, parent=SUPERVISOR, hand_over=True)
         self._keeping = asyncio.create_task(self._process.keep())
         self._keeping.add_done_callback(_log_failure)
+
+    @bentoml.on_shutdown
+    def end_decoders(self) -> None:
+        """Nothing of the service outlives it."""
+        self._decoders.close()
 
     async def __is_ready__(self) -> bool:
         return self._served.ready
