@@ -243,4 +243,6 @@ def _boxes(file: BinaryIO, size: int) -> Iterator[bytes]:
             file.seek(at)
             yield file.read(min(length, MAX_TABLES + 1))
         at += length
+        if at >= size:  # the size of a box has 64 bits, more than a file can be sought to
+            return
     raise Excessive(f"has more than {MAX_BOXES:,} boxes")

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import weakref
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -37,6 +37,10 @@ CPU_BASE_S = (
 )
 SLOWEST = 4  # seconds of sound that a second of CPU time must decode
 LEAST_BYTES_PER_S = 250  # of a recording; silence in FLAC has 350
+MAX_PROCESSES = 32  # alive at a time, of some 7 MB each; the others wait in line, clips first
+MAX_LONG = 24  # of them, so that hours of sound never have all
+CLIP_BYTES = 1 << 20  # longer files are long
+BYTES_PER_S = 1 << 20  # in line, for so many bytes a recording stands a second behind
 ANSWER_S = 120.0  # for one turn, on a machine that is busy; CPU time is bounded there
 KEPT_VARIABLES = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ", "PYTHONHOME")  # no key among them
 _INFO = TypeAdapter(AudioInfo)
@@ -58,6 +62,7 @@ class Decoders:
 
     def __init__(self, places: int = 2) -> None:
         self._turns = Turns(places)
+        self._alive, self._long = Turns(MAX_PROCESSES), Turns(MAX_LONG)
         self._source: _Source | None = None
         self._lock = threading.Lock()
         # a recording that was inspected is most often streamed next, by the same process
@@ -78,7 +83,7 @@ class Decoders:
 
     async def inspect(self, file: BinaryIO, **options: Any) -> AudioInfo:
         """As stream.inspect. Raises NotReady where the decoders themselves are gone."""
-        process = self._new_process(file, options["max_duration_s"])
+        process = await self._new_process(file, options["max_duration_s"])
         try:
             kind, body = await process.ask(self._turns, messages.call("inspect", options))
             while kind == Kind.MORE:
@@ -92,7 +97,8 @@ class Decoders:
 
     async def stream(self, file: BinaryIO, **options: Any) -> AsyncGenerator[Waveform, None]:
         """As stream.stream."""
-        process = self._inspected.pop(file, None) or self._new_process(file, options["max_duration_s"])
+        process = self._inspected.pop(file, None)
+        process = process or await self._new_process(file, options["max_duration_s"])
         try:
             kind, body = await process.ask(self._turns, messages.call("stream", options))
             while kind == Kind.BLOCK:
@@ -103,23 +109,41 @@ class Decoders:
         finally:
             process.close()
 
-    def _new_process(self, file: BinaryIO, max_duration_s: float) -> "_Process":
+    async def _new_process(self, file: BinaryIO, max_duration_s: float) -> "_Process":
+        """Waits until there is a place for it, which it gives back at its end."""
+        size = _size(file)
+        taken: list[Turns] = []
+        try:
+            for places in (self._long, self._alive) if size > CLIP_BYTES else (self._alive,):
+                await places.take(size / BYTES_PER_S)
+                taken.append(places)
+            longest_s = min(max_duration_s, size / LEAST_BYTES_PER_S)
+            process = self._start_process(file, CPU_BASE_S + round(longest_s / SLOWEST))
+        except BaseException:
+            _leave(taken)
+            raise
+        loop = asyncio.get_running_loop()
+        process.at_end.append(lambda: _leave_later(loop, taken))
+        return process
+
+    def _start_process(self, file: BinaryIO, cpu_s: int) -> "_Process":
         recording = _descriptor(file)
         try:
-            longest_s = min(max_duration_s, os.fstat(recording).st_size / LEAST_BYTES_PER_S)
-            cpu_s = CPU_BASE_S + round(longest_s / SLOWEST)
-            for _ in range(2):  # the source may have been killed since it was last asked
-                self.start()
-                source = self._source
-                if source is not None and (process := source.process(recording, cpu_s)):
-                    return process
-                with self._lock:
-                    if source is not None and self._source is source:
-                        source.close()
-                        self._source = None
-            raise NotReady("The decoders cannot be started.")
+            return self._make_process(recording, cpu_s)
         finally:
             os.close(recording)
+
+    def _make_process(self, recording: int, cpu_s: int) -> "_Process":
+        for _ in range(2):  # the source may have been killed since it was last asked
+            self.start()
+            source = self._source
+            if source is not None and (process := source.process(recording, cpu_s)):
+                return process
+            with self._lock:
+                if source is not None and self._source is source:
+                    source.close()
+                    self._source = None
+        raise NotReady("The decoders cannot be started.")
 
 
 @contextmanager
@@ -177,7 +201,8 @@ class _Process:
         self._source = source
         self._spent_s = 0.0
         self._cpu_s = cpu_s
-        self.close = weakref.finalize(self, _close, channel, lifeline)
+        self.at_end: list[Callable[[], None]] = []
+        self.close = weakref.finalize(self, _close, channel, lifeline, self.at_end)
 
     async def ask(self, turns: Turns, message: bytes) -> tuple[Kind, bytearray]:
         """The answer to one message, in turn. Raises InvalidAudio where the process breaks at it."""
@@ -225,6 +250,18 @@ def _error(kind: Kind, body: bytearray) -> MedASRError:
     return MedASRError("The service failed; its log says why.")
 
 
+def _size(file: BinaryIO) -> int:
+    try:
+        file.flush()
+        return os.fstat(file.fileno()).st_size
+    except OSError:
+        at = file.tell()
+        try:
+            return file.seek(0, 2)
+        finally:
+            file.seek(at)
+
+
 def _descriptor(file: BinaryIO) -> int:
     """The recording as a descriptor of its own, to read only; what has none is copied into memory."""
     try:
@@ -255,6 +292,21 @@ def _end(control: socket.socket, process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _close(channel: socket.socket, lifeline: socket.socket) -> None:
+def _close(channel: socket.socket, lifeline: socket.socket, at_end: list[Callable[[], None]]) -> None:
     lifeline.close()
     channel.close()
+    for tell in at_end:
+        tell()
+
+
+def _leave(taken: list[Turns]) -> None:
+    for places in taken:
+        places.give_back()
+
+
+def _leave_later(loop: asyncio.AbstractEventLoop, taken: list[Turns]) -> None:
+    """Also from within the garbage collector, which may come in the middle of anything."""
+    try:
+        loop.call_soon_threadsafe(_leave, taken)
+    except RuntimeError:  # the loop is closed
+        _leave(taken)

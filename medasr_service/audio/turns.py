@@ -34,14 +34,14 @@ class Turns:
     @asynccontextmanager
     async def turn(self, spent_s: float) -> AsyncIterator[None]:
         """``spent_s``: what the recording has cost so far."""
-        await self._take(spent_s)
+        await self.take(spent_s)
         given_back = False
 
         def give_back() -> None:
             nonlocal given_back
             if not given_back:
                 given_back = True
-                self._give_back()
+                self.give_back()
 
         lent = asyncio.get_running_loop().call_later(LENT_S, give_back)
         try:
@@ -50,7 +50,8 @@ class Turns:
             lent.cancel()
             give_back()
 
-    async def _take(self, spent_s: float) -> None:
+    async def take(self, spent_s: float) -> None:
+        """As ``turn``, until ``give_back``."""
         loop = asyncio.get_running_loop()
         with self._lock:
             if self._free > 0:
@@ -68,10 +69,10 @@ class Turns:
             with self._lock:
                 has_turn, place.is_over = place.is_over, True
             if has_turn:
-                self._give_back()
+                self.give_back()
             raise
 
-    def _give_back(self) -> None:
+    def give_back(self) -> None:
         """To the first that waits; nobody passes by while one does."""
         with self._lock:
             while self._waiting:

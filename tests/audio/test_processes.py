@@ -16,6 +16,7 @@ import numpy as np
 import psutil
 import pytest
 
+from medasr_service.audio import processes
 from medasr_service.audio import stream as audio
 from medasr_service.audio.processes import Decoders
 from medasr_service.errors import AudioTooLong, EmptyAudio, InvalidAudio, NotReady, UnsupportedAudio
@@ -209,6 +210,27 @@ async def test_a_clip_passes_by_hours_of_sound(own: Decoders, long: bytes) -> No
     for task in hours:
         task.cancel()
     await asyncio.wait(hours)
+
+
+async def test_many_recordings_wait_in_line_for_few_processes_and_clips_pass_by(
+    own: Decoders, long: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "MAX_PROCESSES", 4)
+    monkeypatch.setattr(processes, "MAX_LONG", 3)
+    monkeypatch.setattr(processes, "CLIP_BYTES", len(long) - 1)
+    decoders = Decoders()
+    hours = [asyncio.create_task(decoders.inspect(io.BytesIO(long), **LIMITS)) for _ in range(8)]
+    await until(lambda: len(decoding()) == 4)  # and the one that waits ahead
+    for _ in range(6):
+        assert (await decoders.inspect(io.BytesIO(encode(sound())), **LIMITS)).duration == 1.5
+        assert len(decoding()) <= 5
+    assert not any(task.done() for task in hours)
+    for task in hours:
+        task.cancel()
+    await asyncio.wait(hours)
+    again = [decoders.inspect(io.BytesIO(encode(sound())), **LIMITS) for _ in range(12)]
+    assert len(await asyncio.gather(*again)) == 12  # all places were given back
+    decoders.close()
 
 
 async def test_all_processes_end_when_the_service_is_killed() -> None:

@@ -1,0 +1,20 @@
+"""What the boxes of an MP4 announce, be it ever so odd."""
+
+import io
+import struct
+
+import pytest
+
+from medasr_service.audio import mp4
+
+HEAD = struct.pack(">I4s4sI", 16, b"ftyp", b"M4A ", 0)
+
+
+@pytest.mark.parametrize("size", [1 << 40, (1 << 63) - 1, 1 << 63, (1 << 64) - 1])
+@pytest.mark.parametrize("name", [b"free", b"mdat", b"moof"])
+def test_a_box_of_any_size_ends_with_the_file(size: int, name: bytes) -> None:
+    """Behind it nothing is sought: a file knows no place behind 2^63."""
+    data = HEAD + struct.pack(">I4sQ", 1, name, size) + bytes(100)
+    (part,) = mp4.survey(io.BytesIO(data))
+    assert part.stretches == ((0, len(data)),)
+    assert "announces" in part.cut_off
