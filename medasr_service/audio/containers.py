@@ -20,6 +20,7 @@ from medasr_service.audio import (
     mp3,
     mp4,
     ogg,
+    plain,
     riff,
     sndfile,
     ts,
@@ -146,6 +147,9 @@ def _decode_riff(file: BinaryIO, check: Check, track: int) -> Iterator[Piece]:
         raise NoSuchTrack
     if head[8:] == b"RMP3":
         yield from _decode_rmp3(file, check)
+        return
+    if as_they_are := plain.survey(file):
+        yield from plain.decode(file, as_they_are, check)
         return
     for part in wav.survey(file):
         samples = view(file, part.header, (part.start, part.end))

@@ -25,8 +25,9 @@ from pydantic import TypeAdapter, ValidationError
 
 import medasr_service
 from medasr_service import errors
-from medasr_service.audio import messages
+from medasr_service.audio import messages, plain, stream
 from medasr_service.audio.messages import GO_ON, Kind
+from medasr_service.audio.reader import in_thread
 from medasr_service.audio.stream import AudioInfo
 from medasr_service.audio.turns import Turns
 from medasr_service.errors import InvalidAudio, MedASRError, NotReady
@@ -41,6 +42,8 @@ MAX_PROCESSES = 32  # alive at a time, of some 7 MB each; the others wait in lin
 MAX_LONG = 24  # of them, so that hours of sound never have all
 CLIP_BYTES = 1 << 20  # longer files are long
 BYTES_PER_S = 1 << 20  # in line, for so many bytes a recording stands a second behind
+PLAIN_BYTES = 4 << 20  # of PCM: some 20 ms of work
+PLAIN_RATES = range(8_000, 48_001)
 ANSWER_S = 120.0  # for one turn, on a machine that is busy; CPU time is bounded there
 KEPT_VARIABLES = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ", "PYTHONHOME")  # no key among them
 _INFO = TypeAdapter(AudioInfo)
@@ -83,6 +86,10 @@ class Decoders:
 
     async def inspect(self, file: BinaryIO, **options: Any) -> AudioInfo:
         """As stream.inspect. Raises NotReady where the decoders themselves are gone."""
+        if _is_plain(file):
+            with _own(file) as own:
+                async with self._turns.turn(0.0):
+                    return await in_thread(stream.inspect, own, **options)
         process = await self._new_process(file, options["max_duration_s"])
         try:
             kind, body = await process.ask(self._turns, messages.call("inspect", options))
@@ -97,6 +104,15 @@ class Decoders:
 
     async def stream(self, file: BinaryIO, **options: Any) -> AsyncGenerator[Waveform, None]:
         """As stream.stream."""
+        if _is_plain(file):
+            with _own(file) as own:
+                blocks = stream.stream(own, **options)
+                while True:
+                    async with self._turns.turn(0.0):
+                        block = await in_thread(next, blocks, None)
+                    if block is None:
+                        return
+                    yield block
         process = self._inspected.pop(file, None)
         process = process or await self._new_process(file, options["max_duration_s"])
         try:
@@ -248,6 +264,23 @@ def _error(kind: Kind, body: bytearray) -> MedASRError:
         if kind == Kind.FAILED:
             log.error("a decoder process failed: %s", str(json.loads(body))[:100])
     return MedASRError("The service failed; its log says why.")
+
+
+def _is_plain(file: BinaryIO) -> bool:
+    """Whether it takes one turn to read, and no decoder: as with what live sessions send."""
+    if _size(file) > PLAIN_BYTES:
+        return False
+    at = file.tell()
+    try:
+        samples = plain.survey(file)
+    finally:
+        file.seek(at)
+    return samples is not None and samples.rate in PLAIN_RATES
+
+
+def _own(file: BinaryIO) -> BinaryIO:
+    """The same bytes with a place of its own in them."""
+    return os.fdopen(_descriptor(file), "rb")
 
 
 def _size(file: BinaryIO) -> int:

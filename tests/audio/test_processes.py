@@ -24,6 +24,7 @@ from tests.audio.test_stream import encode, ffmpeg, sound
 from tests.conftest import PATIENCE_S, ROOT, SAMPLE
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+CLIP = encode(sound(), kind="FLAC")
 LIMITS: dict[str, Any] = {"max_duration_s": 10_800, "max_channels": 8}
 
 
@@ -142,7 +143,7 @@ async def test_a_crash_costs_one_recording(own: Decoders, long: bytes, number: i
     (await working()).send_signal(number)
     with pytest.raises(InvalidAudio, match="breaks its decoder"):
         await task
-    assert (await own.inspect(io.BytesIO(encode(sound())), **LIMITS)).duration == 1.5
+    assert (await own.inspect(io.BytesIO(CLIP), **LIMITS)).duration == 1.5
 
 
 async def test_a_crash_while_the_model_listens_costs_one_recording(own: Decoders, long: bytes) -> None:
@@ -151,7 +152,7 @@ async def test_a_crash_while_the_model_listens_costs_one_recording(own: Decoders
         (await working()).kill()
         with pytest.raises(InvalidAudio):
             await anext(blocks)
-    assert (await own.inspect(io.BytesIO(encode(sound())), **LIMITS)).duration == 1.5
+    assert (await own.inspect(io.BytesIO(CLIP), **LIMITS)).duration == 1.5
 
 
 async def test_who_loses_its_source_is_told_to_come_again(own: Decoders, long: bytes) -> None:
@@ -161,7 +162,17 @@ async def test_who_loses_its_source_is_told_to_come_again(own: Decoders, long: b
     source().kill()
     with pytest.raises(NotReady):
         await task
-    assert (await own.inspect(io.BytesIO(encode(sound())), **LIMITS)).duration == 1.5
+    assert (await own.inspect(io.BytesIO(CLIP), **LIMITS)).duration == 1.5
+
+
+async def test_plain_samples_need_no_process(own: Decoders) -> None:
+    """No decoder sees them; all else goes to a process, and so do the same samples in numbers."""
+    file = io.BytesIO(encode(sound()))
+    assert await own.inspect(file, **LIMITS) == audio.inspect(file, **LIMITS)
+    assert len(await collect(own.stream(file, gain=1.0, **LIMITS))) == 24_000
+    assert own._source is None
+    await own.inspect(io.BytesIO(encode(np.zeros(processes.PLAIN_BYTES, np.int16))), **LIMITS)
+    assert own._source is not None
 
 
 async def test_a_process_ends_as_soon_as_nobody_waits_for_it(own: Decoders, long: bytes) -> None:
@@ -185,7 +196,7 @@ async def test_a_process_that_hangs_ends_as_soon_as_nobody_waits_for_it(own: Dec
 
 
 async def test_a_process_ends_with_the_file_that_nobody_streamed(own: Decoders) -> None:
-    file = io.BytesIO(encode(sound()))
+    file = io.BytesIO(CLIP)
     await own.inspect(file, **LIMITS)
     process = await working()
     del file
@@ -205,7 +216,7 @@ async def test_a_clip_passes_by_hours_of_sound(own: Decoders, long: bytes) -> No
     hours = [asyncio.create_task(own.inspect(io.BytesIO(long), **LIMITS)) for _ in range(8)]
     await until(lambda: len(decoding()) == 9)
     for _ in range(3):
-        await own.inspect(io.BytesIO(encode(sound())), **LIMITS)
+        await own.inspect(io.BytesIO(CLIP), **LIMITS)
     assert not any(task.done() for task in hours)
     for task in hours:
         task.cancel()
@@ -213,22 +224,23 @@ async def test_a_clip_passes_by_hours_of_sound(own: Decoders, long: bytes) -> No
 
 
 async def test_many_recordings_wait_in_line_for_few_processes_and_clips_pass_by(
-    own: Decoders, long: bytes, monkeypatch: pytest.MonkeyPatch
+    long: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(processes, "MAX_PROCESSES", 4)
     monkeypatch.setattr(processes, "MAX_LONG", 3)
     monkeypatch.setattr(processes, "CLIP_BYTES", len(long) - 1)
     decoders = Decoders()
+    await decoders.inspect(io.BytesIO(CLIP), **LIMITS)
     hours = [asyncio.create_task(decoders.inspect(io.BytesIO(long), **LIMITS)) for _ in range(8)]
     await until(lambda: len(decoding()) == 4)  # and the one that waits ahead
     for _ in range(6):
-        assert (await decoders.inspect(io.BytesIO(encode(sound())), **LIMITS)).duration == 1.5
+        assert (await decoders.inspect(io.BytesIO(CLIP), **LIMITS)).duration == 1.5
         assert len(decoding()) <= 5
     assert not any(task.done() for task in hours)
     for task in hours:
         task.cancel()
     await asyncio.wait(hours)
-    again = [decoders.inspect(io.BytesIO(encode(sound())), **LIMITS) for _ in range(12)]
+    again = [decoders.inspect(io.BytesIO(CLIP), **LIMITS) for _ in range(12)]
     assert len(await asyncio.gather(*again)) == 12  # all places were given back
     decoders.close()
 
