@@ -38,12 +38,17 @@ def own() -> Iterator[Decoders]:
 
 def source() -> psutil.Process:
     """The process from which the decoders that were started last are made."""
-    found = [each for each in psutil.Process().children() if _comm(each) == "medasr-decoders"]
-    return max(found, key=lambda each: (each.create_time(), each.pid))
+    return max(_sources(), key=lambda each: (each.create_time(), each.pid))
+
+
+def _sources() -> list[psutil.Process]:
+    return [each for each in psutil.Process().children() if _comm(each) == "medasr-decoders"]
 
 
 def decoding() -> list[psutil.Process]:
     """Those made from it: the one that waits for a recording, and those that have one."""
+    if not _sources():
+        return []
     return [each for each in source().children() if _comm(each) == "medasr-decoder"]
 
 
