@@ -43,6 +43,7 @@ class Supervisor(bentoml_circus.Arbiter):
     """circus' arbiter. Its own control sockets are of this process alone: nobody else can reach them."""
 
     failure = ""
+    _leaving = False
 
     def start(self, cb: Callable[[Any], Any] | None = None) -> None:
         """Returns when all have left. Raises SystemExit where they kept dying.
@@ -58,13 +59,26 @@ class Supervisor(bentoml_circus.Arbiter):
             raise SystemExit(f"medasr: {self.failure}")
 
     def stop(self) -> Any:
-        """The second time, it is meant at once: the processes are told so."""
+        """The second time, it is meant at once: the processes are told so.
+
+        circus refuses it while it starts a process: it is asked again, and nothing more is started.
+        """
         if not self._stopping:
-            return circus.arbiter.Arbiter.stop(self)
+            if self._exclusive_running_command is None:
+                return circus.arbiter.Arbiter.stop(self)
+            if not self._leaving:
+                self._leaving = True
+                self.loop.call_later(CHECK_S, self._stop_now)
+            return None
         for process in self._all():
             with suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGTERM)
         return None
+
+    def _stop_now(self) -> None:
+        self._leaving = False
+        if not self._stopping:
+            self.stop()
 
     @gen.coroutine
     def _stop_watchers(
@@ -79,7 +93,7 @@ class Supervisor(bentoml_circus.Arbiter):
 
     def manage_watchers(self) -> Any:
         """Starts again what has died; not in the middle of something else."""
-        if self._exclusive_running_command is None and not self._restarting:
+        if self._exclusive_running_command is None and not self._restarting and not self._leaving:
             return super().manage_watchers()
         return None
 
