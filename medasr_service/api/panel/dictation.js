@@ -205,9 +205,8 @@ class Dictation {
 
 /** The word, and the words that it is made of, so much later. @param {import("./transcript.js").Word} word @param {number} by_s @returns {import("./transcript.js").Word} */
 function later(word, by_s) {
-  const { start, end, parts } = word;
-  const moved = { ...word, start: start + by_s, end: end + by_s };
-  return parts ? { ...moved, parts: parts.map((part) => later(part, by_s)) } : moved;
+  const moved = { ...word, start: word.start + by_s, end: word.end + by_s };
+  return word.parts ? { ...moved, parts: word.parts.map((part) => later(part, by_s)) } : moved;
 }
 
 /** @param {import("./transcript.js").Segment} segment @param {string} text @param {import("./transcript.js").Word[]} words */
