@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 
 from medasr_service.text import markers
 from medasr_service.text.damage import MARKS
-from medasr_service.text.items import MAX_MARKER_GAP_S, MAX_MARKER_PARTS, Item, parse, settled
+from medasr_service.text.items import MAX_MARKER_GAP_S, Item, parse, settled
 from medasr_service.text.markers import COMMANDS, UNCLEAR, Command
 from medasr_service.text.transcript import Unclear, Word
 
 __all__ = [
-    "COMMANDS", "MAX_MARKER_GAP_S", "MAX_MARKER_PARTS", "Cursor", "Item", "attribute", "parse", "render",
+    "COMMANDS", "MAX_MARKER_GAP_S", "Cursor", "Item", "attribute", "parse", "render",
     "settled", "unclear",
 ]  # fmt: skip
 
