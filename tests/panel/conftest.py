@@ -171,6 +171,12 @@ def text_of(page: Page) -> str:
     return page.locator("#transcript").text_content() or ""
 
 
+def removed(page: Page) -> list[str]:
+    """What the page shows as removed by the user."""
+    words = page.locator("#transcript del")
+    return [words.nth(i).get_attribute("data-removed") or "" for i in range(words.count())]
+
+
 RECORDED = """async () => {
     const { state } = await import("./panel/state.js");
     const bytes = new Uint8Array(await state.selected.audio.arrayBuffer());

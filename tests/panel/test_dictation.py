@@ -89,9 +89,9 @@ def test_turns_join_as_they_come_and_a_failed_one_is_said(open_panel: Opener, re
     realtime.complete("three", "\n\nFINDINGS")
     realtime.complete("four", " No effusion.")
     expect(page.locator("#transcript")).to_contain_text("No effusion.")
-    assert text_of(page) == (
-        "Lungs are clear. (not transcribed: The model cannot be reached.) \n\nFINDINGS No effusion."
-    )
+    assert text_of(page) == "Lungs are clear.\n\nFINDINGS No effusion."
+    note = page.locator("#transcript .failed-turn").get_attribute("data-note")
+    assert note == " (not transcribed: The model cannot be reached.) "
     stop(page)
     assert "The model cannot be reached." in page.locator("#incomplete-text").inner_text()
 

@@ -6,6 +6,7 @@ import "./recordings.js";
 import "./editor.js"; // before the card, which asks whether it is open
 import "./card.js";
 import "./saving.js";
+import "./leaving.js";
 import { $, onClick, showProblem } from "./page.js";
 import { lookAtService } from "./service.js";
 import { changed } from "./state.js";

@@ -5,11 +5,14 @@ import { original, report } from "./transcript.js";
 
 /** @type {import("./transcript.js").Entry|null} */
 let entry = null;
+/** @type {string|null} */
+let before = null; // what the user had written when the editor was opened
 
 function open() {
   const { selected } = state;
   if (!selected || isActive(selected)) return;
   entry = selected;
+  before = entry.edited;
   const field = $("editor-text");
   field.value = report(entry);
   changed();
@@ -30,10 +33,15 @@ function keep() {
 function finish() {
   keep();
   announce(entry?.edited == null ? "No changes." : "Your changes are marked.");
-  cancel();
+  close();
 }
 
 function cancel() {
+  if (entry) entry.edited = before;
+  close();
+}
+
+function close() {
   entry = null;
   changed();
   $("edit").focus();
@@ -55,6 +63,10 @@ onChange(() => {
   }
   $("editor").hidden = entry === null;
   $("transcript").hidden = entry !== null;
+});
+addEventListener("beforeprint", () => {
+  keep(); // what is printed is the transcript
+  changed();
 });
 onClick("edit", open);
 onClick("edit-cancel", cancel);

@@ -63,7 +63,8 @@ export class Report {
   node({ kind, text, piece }) {
     if (kind === "space") return document.createTextNode(text);
     const element = document.createElement(kind === "added" ? "ins" : kind === "removed" ? "del" : "span");
-    element.textContent = text;
+    if (kind === "removed") element.dataset.removed = text; // seen, and no part of the text
+    else element.textContent = text;
     if (kind !== "same" || !piece || piece.start === null) return element;
     element.className = "w";
     element.tabIndex = -1;
@@ -138,6 +139,6 @@ function mark(element, why) {
 function failure(message) {
   const element = document.createElement("span");
   element.className = "failed-turn";
-  element.textContent = ` (not transcribed: ${message}) `;
+  element.dataset.note = ` (not transcribed: ${message}) `;
   return element;
 }
