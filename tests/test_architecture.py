@@ -16,6 +16,7 @@ PRODUCT = sorted(
 MAY_IMPORT: dict[str, set[str]] = {
     "version": set(),
     "interrupts": set(),
+    "telemetry": set(),
     "errors": set(),
     "config": set(),
     "settings": {"config", "errors"},
