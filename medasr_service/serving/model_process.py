@@ -14,7 +14,7 @@ from bentoml.exceptions import BentoMLException
 
 from medasr_service.errors import NotReady
 from medasr_service.model.geometry import Emission, Waveform
-from medasr_service.serving.shutdown import is_there
+from medasr_service.serving.shutdown import ended, is_there
 
 PING_S = 1.0  # between two questions whether it is there, and for each answer
 SLOWEST = 2.0  # seconds for a second of sound, beyond which no machine serves anybody
@@ -80,12 +80,12 @@ class ModelProcess:
         try:
             return await self._call(waveforms)
         except TimeoutError:
-            await self._lose(pid, "has not answered in time")
+            self._lose(pid, "has not answered in time")
         except BROKEN as error:
             # as where it closes an idle connection just when a call takes it
             if pid is not None and is_there(pid) and await self._answers():
                 return None
-            await self._lose(pid, f"cannot be reached ({type(error).__name__})")
+            self._lose(pid, f"cannot be reached ({type(error).__name__})")
         except BentoMLException as error:
             log.error("the model service failed: %s", type(error).__name__)
             raise NotReady("The model cannot be reached.") from None
@@ -133,21 +133,34 @@ class ModelProcess:
             await asyncio.sleep(0.1)
 
     async def _watch(self) -> None:
-        """Until it is gone, or has not answered for ``timeout_s``.
+        """Until it is gone: it has ended, hangs, or was found to be lost by a call."""
+        pid = self._pid
+        assert pid is not None  # it has run
+        watching = [asyncio.create_task(each) for each in (self._note_end(pid), self._ask(pid))]
+        try:
+            await self._lost.wait()
+            await ended(pid)
+        finally:
+            for each in watching:
+                each.cancel()
+
+    async def _note_end(self, pid: int) -> None:
+        await ended(pid)
+        if not self._lost.is_set():
+            log.error("the model's process has ended")
+            self._there.clear()
+            self._lost.set()
+
+    async def _ask(self, pid: int) -> None:
+        """Until it has not answered for ``timeout_s``.
 
         That is counted in questions: where this process was held up itself, the model is not to blame.
         """
         missed = 0
-        while not self._lost.is_set():
+        while missed * PING_S < self._timeout_s:
             missed = 0 if await self._answers() else missed + 1
-            if self._pid is not None and not is_there(self._pid):
-                log.error("the model's process has ended")
-                return
-            if missed * PING_S >= self._timeout_s:
-                await self._lose(self._pid, f"has not answered for {missed * PING_S:.0f} s")
-            with suppress(TimeoutError):
-                async with asyncio.timeout(0 if missed else PING_S):
-                    await self._lost.wait()
+            await asyncio.sleep(0 if missed else PING_S)
+        self._lose(pid, f"has not answered for {missed * PING_S:.0f} s")
 
     async def _answers(self) -> bool:
         try:
@@ -156,7 +169,7 @@ class ModelProcess:
         except (TimeoutError, *BROKEN):
             return False
 
-    async def _lose(self, pid: int | None, reason: str) -> None:
+    def _lose(self, pid: int | None, reason: str) -> None:
         """The process with this pid, unless there is another one already; it is killed, and started again."""
         if pid is None or pid != self._pid or self._lost.is_set():
             return
@@ -164,8 +177,6 @@ class ModelProcess:
         self._there.clear()
         self._lost.set()
         self._kill(pid)
-        while is_there(pid):
-            await asyncio.sleep(0.05)
 
     def _kill(self, pid: int | None) -> None:
         """At once: one that hangs hears nothing else. The supervisor starts the next."""

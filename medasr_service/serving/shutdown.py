@@ -103,6 +103,26 @@ async def until_gone(pids: set[int]) -> None:
         await asyncio.sleep(POLL_S)
 
 
+async def ended(pid: int) -> None:
+    """Waits for one other process to end, at once noticed and reaped or not (pidfd_open(2)).
+
+    Where there is no such thing (macOS), until it is reaped.
+    """
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    except (AttributeError, OSError):
+        return await until_gone({pid})
+    loop, end = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(process, end.set)
+    try:
+        await end.wait()
+    finally:
+        loop.remove_reader(process)
+        os.close(process)
+
+
 def is_there(pid: int) -> bool:
     """Whether the process is; one that has ended and was not reaped yet still is."""
     try:

@@ -60,6 +60,7 @@ def test_a_model_that_is_killed_or_hangs_costs_those_who_wait_nothing_but_time(
     with ThreadPoolExecutor(4) as pool:
         waiting = [pool.submit(text, mortal) for _ in range(4)]
         until(lambda: model.cpu_percent(0.05) > 50)  # it works on them
+        mortal.process.send_signal(signal.SIGSTOP)  # the supervisor: no new model before all this is seen
         model.send_signal(number)
         until(lambda: health(mortal) == (503, "restarting"))
         assert httpx.get(f"{mortal.url}/readyz", timeout=PATIENCE_S).status_code == 503
@@ -67,6 +68,7 @@ def test_a_model_that_is_killed_or_hangs_costs_those_who_wait_nothing_but_time(
             refused = httpx.post(mortal.url + ROUTE, files={"file": file}, timeout=PATIENCE_S)
         assert (refused.status_code, refused.json()["error"]["code"]) == (503, "not_ready")
         assert int(refused.headers["retry-after"]) >= 1
+        mortal.process.send_signal(signal.SIGCONT)
         assert [each.result() for each in waiting] == [SAMPLE_TEXT] * 4
     assert worker(mortal, "medasr-model").pid != model.pid
     assert health(mortal) == (200, "healthy")
