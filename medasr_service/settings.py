@@ -59,6 +59,7 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int | None = Field(None, ge=1, le=65535)
     api_keys: SecretStr | None = None
+    api_keys_file: Path | None = None
     public_metrics: bool = False
     public_docs: bool = False
     allow_origins: str | None = None
@@ -115,7 +116,7 @@ class Settings(BaseSettings):
     max_live_streams: int = Field(16, ge=1)
     max_live_duration_s: float = Field(3600.0, gt=0)
 
-    @field_validator("cache_dir", "spool_dir", "keywords_file", "model", "lm")
+    @field_validator("cache_dir", "spool_dir", "keywords_file", "api_keys_file", "model", "lm")
     @classmethod
     def _expand_home(cls, place: Path | str | None) -> Path | str | None:
         """Where it begins with ~; the type stays."""
@@ -139,8 +140,13 @@ class Settings(BaseSettings):
 
     @property
     def keys(self) -> list[str]:
-        """The API keys in plain; none: everyone is let in."""
+        """The API keys in plain that have no names."""
         return _split(self.api_keys.get_secret_value()) if self.api_keys else []
+
+    @property
+    def is_open(self) -> bool:
+        """Whether everyone is let in: a file of keys closes the service, also one without a key."""
+        return self.api_keys is None and self.api_keys_file is None
 
     @field_validator("allow_origins")
     @classmethod

@@ -37,7 +37,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings = settings
     app.state.served = None
     app.state.upload_room = Room.of(settings)
-    key = [_BEARER] if settings.keys else []
+    key = [] if settings.is_open else [_BEARER]
     app.include_router(transcriptions.router, dependencies=key)
     app.include_router(realtime.router)
     _add_models(app, key)

@@ -1,19 +1,18 @@
-"""Who asks, as far as shares go: the key of a request; where no key is set, the address it comes from."""
+"""Who asks, as far as shares go: the name of its key; where no key is set, the address it comes from."""
 
 from ipaddress import IPv6Address, ip_address
 
 from starlette.types import Scope
 
-from medasr_service.api.keys import digest, presented_key
-from medasr_service.settings import Settings
+from medasr_service.api.receipts import receipt_of
 
 IPV6_PREFIX = 64  # bits: what one household or machine has of addresses
 
 
-def client_of(scope: Scope, settings: Settings) -> str:
-    """Not the key itself: this is kept for as long as the client is served."""
-    if settings.keys:
-        return digest(presented_key(scope) or "").hex()
+def client_of(scope: Scope) -> str:
+    """The key's name: whoever has two of one name has one share."""
+    if name := receipt_of(scope).name:
+        return f"key {name}"  # no address looks like this
     client = scope.get("client")
     return network(client[0]) if client else ""
 

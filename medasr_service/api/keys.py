@@ -4,13 +4,13 @@ A key comes as ``Authorization: Bearer KEY``. A browser's WebSocket cannot send 
 subprotocol ``openai-insecure-api-key.KEY``, as OpenAI takes it. Never in an address: those end up in logs.
 """
 
-import hashlib
-import hmac
-from collections.abc import Iterable
+from functools import partial
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from medasr_service.accounts.keys import Key, Keys, digest
+from medasr_service.api.receipts import receipt_of
 from medasr_service.api.refusals import refuse
 from medasr_service.errors import Unauthorized
 from medasr_service.settings import Settings
@@ -20,28 +20,6 @@ PROBES = frozenset({"/livez", "/readyz", "/healthz", "/health"})
 METRICS = frozenset({"/metrics"})
 PAGE, PAGE_FILES = frozenset({"/"}), ("/panel/",)  # static: it asks for the key
 DOCS = ("/docs", "/redoc", "/openapi.json", "/asyncapi.yaml", "/static-offline-docs/")
-
-
-def digest(key: str) -> bytes:
-    return hashlib.sha256(key.encode()).digest()
-
-
-class Keys:
-    """The keys that are accepted; without any, everyone is."""
-
-    def __init__(self, keys: Iterable[str]) -> None:
-        self._digests = [digest(key) for key in keys]
-
-    def __bool__(self) -> bool:
-        return bool(self._digests)
-
-    def accepts(self, presented: str | None) -> bool:
-        """Takes the same time for every wrong key."""
-        if not self._digests:
-            return True
-        found = digest(presented or "")
-        same = [hmac.compare_digest(found, each) for each in self._digests]
-        return presented is not None and any(same)
 
 
 def presented_key(scope: Scope) -> str | None:
@@ -60,19 +38,33 @@ def presented_key(scope: Scope) -> str | None:
 class KeyCheck:
     """ASGI middleware: 401 without a key, except for the panel's files, probes, and what settings open."""
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, keys: Keys | None = None) -> None:
         self._app = app
-        self._keys = Keys(settings.keys)
+        self._keys = Keys(settings.keys) if keys is None else keys
         self._open = PROBES | PAGE | (METRICS if settings.public_metrics else frozenset())
         self._open_below = (*PAGE_FILES, *(DOCS if settings.public_docs else ()))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan" or self._is_open(scope) or self._keys.accepts(presented_key(scope)):
+        if scope["type"] == "lifespan" or self._is_open(scope) or self._keys.is_open:
             return await self._app(scope, receive, send)
-        error = Unauthorized(
-            "The API key is missing or wrong: send a key of this service as 'Authorization: Bearer KEY'."
-        )
-        await refuse(error, scope, receive, send, {"WWW-Authenticate": "Bearer"})
+        presented = presented_key(scope)
+        try:
+            key = self._checked(presented)
+        except Unauthorized as error:
+            return await refuse(error, scope, receive, send, {"WWW-Authenticate": "Bearer"})
+        receipt = receipt_of(scope)
+        receipt.key, receipt.is_let_in = key, partial(self._keys.lets_in, digest(presented or ""))
+        await self._app(scope, receive, send)
+
+    def _checked(self, presented: str | None) -> Key:
+        key = self._keys.find(presented)
+        if key is None:
+            raise Unauthorized(
+                "The API key is missing or wrong: send a key of this service as 'Authorization: Bearer KEY'."
+            )
+        if self._keys.has_expired(key):
+            raise Unauthorized("The API key has expired.", code="expired_api_key")
+        return key
 
     def _is_open(self, scope: Scope) -> bool:
         path: str = scope["path"]

@@ -34,7 +34,7 @@ class OriginCheck:
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._allowed = frozenset(settings.origins)
-        self._hosts = None if settings.keys else frozenset(settings.hosts)
+        self._hosts = frozenset(settings.hosts) if settings.is_open else None
         self._app = app
         if self._allowed:
             self._app = CORSMiddleware(

@@ -18,8 +18,9 @@ from medasr_service.api.event_stream import FAILED
 from medasr_service.api.keys import SUBPROTOCOL
 from medasr_service.api.realtime_items import Items, new_id
 from medasr_service.api.realtime_session import TRANSCRIPTION, Json
+from medasr_service.api.receipts import Receipt, receipt_of
 from medasr_service.api.served import Live, Served, served_or_503
-from medasr_service.errors import Draining, InvalidRequest, MedASRError
+from medasr_service.errors import Draining, InvalidRequest, MedASRError, Unauthorized
 from medasr_service.live.events import Reached
 from medasr_service.live.session import Manner, Session, TurnDetection
 from medasr_service.model.geometry import Waveform
@@ -34,6 +35,7 @@ LARGE_BYTES = 64 << 10  # a message of more is worked on beside the event loop, 
 # A session that must end goes on until nobody has spoken for LEAVE_QUIET_S, or nothing came for LEAVE_IDLE_S;
 # for LEAVE_S at the most, and longer by the buffer where audio waits in it.
 LEAVE_QUIET_S, LEAVE_IDLE_S, LEAVE_S, LEAVE_POLL_S = 0.3, 1.0, 10.0, 0.1
+KEY_POLL_S = 1.0  # a key that was taken away ends what it has begun within so long
 
 router = APIRouter()
 log = logging.getLogger("bentoml.medasr")
@@ -47,9 +49,9 @@ async def realtime(websocket: WebSocket) -> None:
     try:
         served = served_or_503(websocket.app.state)
         _check_query(websocket, served)
-        client = client_of(websocket.scope, settings)
+        client = client_of(websocket.scope)
         served.check_live(client)
-        connection = _Connection(websocket, served, settings)
+        connection = _Connection(websocket, served, settings, receipt_of(websocket.scope))
         with served.live(connection.hooks, client):
             await connection.run()
     except MedASRError as error:
@@ -99,7 +101,8 @@ class _Answer:
 class _Connection:
     """Reads, speaks, and holds what the client has asked for."""
 
-    def __init__(self, websocket: WebSocket, served: Served, settings: Settings) -> None:
+    def __init__(self, websocket: WebSocket, served: Served, settings: Settings, receipt: Receipt) -> None:
+        self._receipt = receipt
         self._websocket = websocket
         self._served = served
         self._settings = settings
@@ -146,7 +149,7 @@ class _Connection:
     async def run(self) -> None:
         """Until the client leaves, or the session must end; its work is given up then."""
         await self._say({"type": "session.created", "session": self._shown(self._config)})
-        tasks = [asyncio.create_task(each) for each in (self._read(), self._speak())]
+        tasks = [asyncio.create_task(each) for each in (self._speak(), self._read(), self._let_in())]
         try:
             done, _ = await asyncio.wait(
                 tasks, timeout=self._settings.max_live_duration_s, return_when=asyncio.FIRST_COMPLETED
@@ -156,9 +159,9 @@ class _Connection:
                 raise InvalidRequest(f"The session is over: it may last {limit}.", code="session_expired")
             for task in done:
                 await task
-        except InvalidRequest:  # too long, or idle: what was said is transcribed still
+        except InvalidRequest:  # too long, idle, its key gone: what was said is transcribed still
             self._session.close()
-            await asyncio.wait(tasks[1:], timeout=self._settings.send_timeout_s)
+            await asyncio.wait(tasks[:1], timeout=self._settings.send_timeout_s)
             raise
         except (WebSocketDisconnect, TimeoutError):  # gone, or takes nothing
             await _close(self._websocket, POLICY, None, 1.0)
@@ -176,6 +179,12 @@ class _Connection:
             for task in tasks:
                 task.cancel()
             await ended(*tasks)
+
+    async def _let_in(self) -> None:
+        """For as long as its key opens. Raises Unauthorized."""
+        while self._receipt.is_let_in():
+            await asyncio.sleep(KEY_POLL_S)
+        raise Unauthorized("The session is over: its API key is no longer let in.", code="api_key_revoked")
 
     def leave(self) -> None:
         """Where the service leaves, what was said is transcribed still, and no word is cut in two."""

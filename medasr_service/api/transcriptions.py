@@ -83,7 +83,7 @@ async def _upload(request: Request, state: State, file_field: str) -> AsyncItera
     """The request's place among those under way, and its recording, both until the last read of it."""
     served = served_or_503(state)
     settings: Settings = state.settings
-    with served.admitted(client_of(request.scope, settings), pace_of(request.scope)):
+    with served.admitted(client_of(request.scope), pace_of(request.scope)):
         form = await uploads.read_form(request, settings, state.upload_room, file_field=file_field)
         try:
             fields = parameters.parse(form, request.query_params)

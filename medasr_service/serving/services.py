@@ -7,6 +7,7 @@ of them needs is imported where that one needs it, for their memory and for the 
 import asyncio
 import logging
 import os
+import signal
 from functools import cache, partial
 from ipaddress import ip_address
 from pathlib import Path
@@ -21,7 +22,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from medasr_service import settings
-from medasr_service.errors import MedASRError, ModelUnavailable
+from medasr_service.errors import MedASRError, ModelUnavailable, UsageError
 from medasr_service.model import digests
 from medasr_service.model.checkpoint import DEMO_NOTICE, resolve
 from medasr_service.serving import address, connections, logs, preparation, secrets, shutdown, supervisor
@@ -29,6 +30,8 @@ from medasr_service.serving.batching import Prompt
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+
+    from medasr_service.accounts.keys import Keys
 
 SETTINGS = settings.load()
 PORT = SETTINGS.port or settings.PORTS["medasr"]
@@ -44,7 +47,7 @@ log = logging.getLogger("bentoml.medasr")
 
 def warn_where_open(host: str) -> None:
     """Told by the supervisor, whatever it was that named the address."""
-    if not SETTINGS.keys and not ip_address(host).is_loopback:
+    if SETTINGS.is_open and not ip_address(host).is_loopback:
         log.warning("no API key is set (MEDASR_API_KEYS): everyone who reaches %s is served", host)
 
 
@@ -56,6 +59,16 @@ def application() -> "FastAPI":
     from medasr_service.api.app import create_app
 
     return create_app(SETTINGS)
+
+
+@cache
+def keys() -> "Keys":
+    """Those of this process. A file that cannot be read now lets nobody in until it can."""
+    from medasr_service.accounts.keys import Keys
+
+    keys = Keys(SETTINGS.keys, SETTINGS.api_keys_file)
+    keys.reload()
+    return keys
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -88,7 +101,7 @@ def origin_check(app: ASGIApp) -> ASGIApp:
 def key_check(app: ASGIApp) -> ASGIApp:
     from medasr_service.api.keys import KeyCheck
 
-    return KeyCheck(app, settings=SETTINGS)
+    return KeyCheck(app, settings=SETTINGS, keys=keys())
 
 
 def body_limit(app: ASGIApp) -> ASGIApp:
@@ -118,7 +131,11 @@ class MedASRModel:
 
     @bentoml.on_startup
     async def stay_for_callers(self) -> None:
-        """SIGTERM comes to both services at once; what is under way in the other one needs this one."""
+        """SIGTERM comes to both services at once; what is under way in the other one needs this one.
+
+        So does SIGHUP where a terminal closes, and the supervisor says then what is to be done.
+        """
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         shutdown.defer(
             lambda: shutdown.until_gone(self._callers), SETTINGS.drain_timeout_s, parent=SUPERVISOR
         )
@@ -171,15 +188,19 @@ class MedASR:
     @staticmethod
     def prepare() -> None:
         """Once, before any worker starts: without its model and its port the service does not start."""
+        from medasr_service.accounts.keys import read
+
         host, port = address.asked_for(SETTINGS.host, PORT)
         if reason := address.refusal(host, port):
             raise SystemExit(f"medasr: {reason}")
         try:
+            if SETTINGS.api_keys_file:
+                read(SETTINGS.api_keys_file)
             found, os.environ[digests.VARIABLE] = preparation.elsewhere(partial(preparation.check, SETTINGS))
         except OSError as error:
             folder = SETTINGS.spool_dir or "the system's temporary folder"
             raise SystemExit(f"medasr: no upload can be kept in {folder}: {error.strerror}") from None
-        except ModelUnavailable as error:
+        except (ModelUnavailable, UsageError) as error:
             raise SystemExit(f"medasr: {error}") from None
         log.info("serving %s (%s) on port %d", found.id, found.revision, port)
         if found.demo:
@@ -228,6 +249,8 @@ class MedASR:
         shutdown.defer(self._served.drain, SETTINGS.drain_timeout_s, parent=SUPERVISOR, hand_over=True)
         self._keeping = asyncio.create_task(self._process.keep())
         self._keeping.add_done_callback(_log_failure)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, keys().reload)
+        self._looking = asyncio.create_task(keys().watch())
 
     @bentoml.on_shutdown
     def end_decoders(self) -> None:

@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import socket
+import sys
 import tempfile
 import time
 from collections import deque
@@ -51,6 +52,7 @@ class Supervisor(bentoml_circus.Arbiter):
         What was to be cleared away, such as the folder of the socket between the services, is so at the end.
         """
         self._starts: dict[str, deque[float]] = {}
+        self._has_terminal = os.isatty(sys.stderr.fileno())
         with self.exit_stack:
             future = circus.arbiter.Arbiter.start(self, cb)
             if error := future.exception():
@@ -75,6 +77,18 @@ class Supervisor(bentoml_circus.Arbiter):
                 os.kill(process.pid, signal.SIGTERM)
         return None
 
+    def reload(self, **_: Any) -> None:
+        """On SIGHUP: the entry reads its keys again. circus would start all processes anew.
+
+        Where a terminal was closed it is the same signal, and means what it has always meant.
+        """
+        if self._has_terminal and not os.isatty(sys.stderr.fileno()):
+            self.stop()
+            return
+        for process in self._all(ENTRY):
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGHUP)
+
     def _stop_now(self) -> None:
         self._leaving = False
         if not self._stopping:
@@ -97,8 +111,10 @@ class Supervisor(bentoml_circus.Arbiter):
             return super().manage_watchers()
         return None
 
-    def _all(self) -> list[Process]:
-        return [process for watcher in self.watchers for process in watcher.processes.values()]
+    def _all(self, name: str = "") -> list[Process]:
+        """Of one watcher, or of them all."""
+        watchers = [each for each in self.watchers if not name or each.name == name]
+        return [process for watcher in watchers for process in watcher.processes.values()]
 
     def ended(self, *, watcher: Watcher, exit_code: int, **_: Any) -> None:
         """circus' hook behind each process that has ended."""

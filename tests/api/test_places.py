@@ -1,13 +1,16 @@
 """Few places, many clients: nobody has them all, and who uses none gives way."""
 
+import asyncio
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from starlette.types import Scope
 
 from medasr_service.api.clients import client_of, network
+from medasr_service.api.keys import KeyCheck
 from medasr_service.api.places import Place, Places
 from medasr_service.errors import Busy
 from medasr_service.settings import Settings
@@ -101,16 +104,29 @@ def test_a_client_beyond_its_share_takes_no_place_from_others() -> None:
 
 
 def test_a_client_is_its_key_or_its_address() -> None:
-    def client(address: str, key: str, **settings: Any) -> str:
+    async def client(address: str, key: str, **settings: Any) -> str:
+        seen: list[str] = []
+
+        async def app(scope: Scope, *_: Any) -> None:
+            seen.append(client_of(scope))
+
         headers = [(name.lower().encode(), value.encode()) for name, value in bearer(key).items()]
         scope = {**http_scope(headers=headers), "client": (address, 1)}
-        return client_of(scope, Settings(**settings))
+        await KeyCheck(app, Settings(**settings))(scope, never, never)
+        return seen[0]
+
+    def ask(address: str, key: str, **settings: Any) -> str:
+        return asyncio.run(client(address, key, **settings))
 
     keys = {"api_keys": SecretStr(f"{ALICE},{BOB}")}
-    assert client("10.0.0.1", ALICE, **keys) == client("10.0.0.2", ALICE, **keys)
-    assert client("10.0.0.1", ALICE, **keys) != client("10.0.0.1", BOB, **keys)
-    assert ALICE not in client("10.0.0.1", ALICE, **keys)
-    assert client("10.0.0.1", ALICE) == client("10.0.0.1", BOB) == "10.0.0.1"
+    assert ask("10.0.0.1", ALICE, **keys) == ask("10.0.0.2", ALICE, **keys)
+    assert ask("10.0.0.1", ALICE, **keys) != ask("10.0.0.1", BOB, **keys)
+    assert ALICE not in ask("10.0.0.1", ALICE, **keys)
+    assert ask("10.0.0.1", ALICE) == ask("10.0.0.1", BOB) == "10.0.0.1"
+
+
+async def never(*_: Any) -> Any:
+    raise AssertionError
 
 
 def test_a_machine_has_one_address_however_many_it_has() -> None:
