@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from medasr_service.api import documentation, realtime, request_ids, transcriptions
+from medasr_service.api import documentation, realtime, request_ids, subtitles, transcriptions
 from medasr_service.api.answers import ErrorBody, Health, Model, ModelList
 from medasr_service.api.as_served import AsServed
 from medasr_service.api.page import add_panel
@@ -39,6 +39,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.upload_room = Room.of(settings)
     key = [] if settings.is_open else [_BEARER]
     app.include_router(transcriptions.router, dependencies=key)
+    app.include_router(subtitles.router, dependencies=key)
     app.include_router(realtime.router)
     _add_models(app, key)
     app.add_api_route(
@@ -107,7 +108,7 @@ def _health(request: Request) -> JSONResponse:
 
 async def _unknown_route(request: Request) -> Response:
     """404 in OpenAI's shape, or 405 where the path exists under another method."""
-    for route in (*request.app.routes, *transcriptions.router.routes):
+    for route in (*request.app.routes, *transcriptions.router.routes, *subtitles.router.routes):
         if route.matches(request.scope)[0] is Match.PARTIAL and hasattr(route, "methods"):
             raise HTTPException(405, headers={"Allow": ", ".join(sorted(route.methods))})
     raise HTTPException(404)

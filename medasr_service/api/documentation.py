@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
+from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 
@@ -54,6 +55,24 @@ def form(field: str, about: str) -> Json:
     file = {"type": "string", "format": "binary", "description": about}
     schema = {"type": "object", "required": [field], "properties": {field: file, **fields}}
     return {"required": True, "content": {"multipart/form-data": {"schema": schema}}}
+
+
+SRT: Json = {"schema": {"type": "string"}, "example": TEXTS["text/plain"]["examples"]["srt"]["value"]}
+VTT: Json = TEXTS["text/vtt"]
+
+
+def inlined(model: type[BaseModel]) -> Json:
+    """The schema of a body that is no parameter of its route, without references."""
+    schema = model.model_json_schema()
+    known = schema.pop("$defs", {})
+
+    def whole(node: Any) -> Any:
+        if isinstance(node, dict):
+            found = known[node["$ref"].rpartition("/")[2]] if "$ref" in node else node
+            return {name: whole(value) for name, value in found.items()}
+        return [whole(each) for each in node] if isinstance(node, list) else node
+
+    return dict(whole(schema))
 
 
 def _plain(schema: Json) -> Json:

@@ -191,6 +191,29 @@ def recorded(page: Page) -> bytes:
     return base64.b64decode(page.evaluate(RECORDED))
 
 
+def edit(page: Page, text: str) -> None:
+    """The user's own text, in place of what stands there."""
+    page.locator("#edit").click()
+    page.fill("#editor-text", text)
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#editor")).to_be_hidden()
+
+
+def copy(page: Page) -> str:
+    """What is in the clipboard once the button says that it is there."""
+    page.get_by_role("button", name="Copy", exact=True).click()
+    page.locator("#copy", has_text="Copied").wait_for()
+    return str(page.evaluate("navigator.clipboard.readText()"))
+
+
+def save(page: Page, file_format: str) -> tuple[str, bytes]:
+    """A file of the menu: its name, and what is in it."""
+    page.locator("#save").click()
+    with page.expect_download() as download:
+        page.locator(f"[data-save={file_format}], #save-{file_format}").click()
+    return download.value.suggested_filename, Path(download.value.path()).read_bytes()
+
+
 class FakeRealtime:
     """The Realtime API as far as the panel sees it: what it says is written by the test."""
 
@@ -247,6 +270,13 @@ class FakeRealtime:
     def heard(self) -> Waveform:
         samples: Waveform = np.frombuffer(bytes(self.audio), "<i2").astype(np.float32) / np.float32(32768)
         return samples
+
+
+def dictate_text(page: Page, realtime: FakeRealtime, text: str) -> None:
+    """A dictation of which the service says this."""
+    realtime.on_commit = lambda fake: fake.complete("item", text)
+    start(page)
+    stop(page)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, Route, expect
 
 from medasr_service.model.checkpoint import DEMO_NOTICE
 from tests.conftest import CLIPS, SAMPLE, Service
-from tests.panel.conftest import PHONE, Opener, problem, removed, shot, text_of
+from tests.panel.conftest import PHONE, Opener, copy, problem, removed, shot, text_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 
@@ -298,8 +298,7 @@ def test_edits_are_the_users_own_and_the_original_comes_back(open_panel: Opener,
     assert removed(page) == ["loss"]
     assert page.locator(".w", has_text="palpitations").count() == 1  # still there to be heard
     shot(page, "edited")
-    page.get_by_role("button", name="Copy").click()
-    assert page.evaluate("navigator.clipboard.readText()") == mine
+    assert copy(page) == mine
     page.get_by_label("Original").check()
     assert text_of(page) == original
     page.get_by_role("button", name="Restore original").click()
@@ -307,40 +306,6 @@ def test_edits_are_the_users_own_and_the_original_comes_back(open_panel: Opener,
     expect(page.locator("#edited-mark")).to_be_hidden()
     page.get_by_role("button", name="Bring back my edits").click()
     assert page.locator("#transcript ins").count() == 3
-
-
-def cues(subtitles: str) -> tuple[list[str], list[float]]:
-    """The lines without their times, and the times in seconds."""
-    times = re.findall(r"(\d+):(\d+):(\d+)[.,](\d+)", subtitles)
-    lines = [line for line in subtitles.splitlines() if "-->" not in line]
-    return lines, [int(h) * 3600 + int(m) * 60 + int(s) + int(ms) / 1000 for h, m, s, ms in times]
-
-
-def saved(page: Page, suffix: str) -> tuple[str, str]:
-    with page.expect_download() as download:
-        page.locator(f"[data-save={suffix}]").click()
-    return download.value.suggested_filename, Path(download.value.path()).read_text()
-
-
-def test_each_format_is_saved(open_panel: Opener, service: Service) -> None:
-    page = open_panel()
-    choose(page, SAMPLE)
-    finished(page)
-    expected = verbose(service, SAMPLE)
-    assert saved(page, "txt") == ("sample.txt", f"{expected['text']}\n")
-    for suffix in ("srt", "vtt"):
-        name, subtitles = saved(page, suffix)
-        lines, times = cues(subtitles)
-        words = [word for line in lines if line != "WEBVTT" and not line.isdigit() for word in line.split()]
-        assert (name, words) == (f"sample.{suffix}", str(expected["text"]).split())
-        assert times == sorted(times)
-        assert 7 < len(times) / 2 < 40
-    name, body = saved(page, "json")
-    found = json.loads(body)
-    assert name == "sample.json"
-    assert (found["text"], found["raw_text"]) == (expected["text"], expected["raw_text"])
-    assert (found["model"], found["notice"], found["edited_text"]) == ("medasr-demo", DEMO_NOTICE, None)
-    assert [word for segment in found["segments"] for word in segment["words"]] == expected["words"]
 
 
 def test_nothing_is_stored_and_a_removed_recording_is_gone(open_panel: Opener) -> None:

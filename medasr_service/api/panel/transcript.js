@@ -156,7 +156,7 @@ export function editedRuns(entry) {
 }
 
 /** The text as it stands in the report, in runs. @param {Entry} entry @returns {Run[]} */
-function shownRuns(entry) {
+export function shownRuns(entry) {
   return entry.edited === null ? entry.segments.flatMap((_, i) => segmentRuns(entry, i, "report")) : editedRuns(entry);
 }
 
@@ -175,66 +175,8 @@ function tokens(text) {
   return text.match(/\s+|[\p{L}\p{N}]+|[^\s\p{L}\p{N}]/gu) ?? [];
 }
 
-const PAUSE_S = 0.6; // ends a subtitle, as does the end of a segment
-const MAX_CUE_S = 7;
-const MAX_CUE = 84; // characters: two lines of 42
-
-/** @param {Entry} entry @returns {{start: number, end: number, text: string}[]} */
-export function cues(entry) {
-  /** @type {{start: number, end: number, text: string, segment: number}[]} */
-  const found = [];
-  for (const { kind, text, piece } of shownRuns(entry)) {
-    if (kind === "removed") continue;
-    const last = found.at(-1);
-    if (piece === null || piece.start === null || piece.end === null) {
-      if (last) last.text += text;
-      else if (text.trim()) found.push({ start: 0, end: 0.1, text, segment: -1 });
-    } else if (last && (last.segment < 0 || !cutBefore(last, piece))) {
-      last.text += text;
-      last.end = piece.end;
-      last.segment = piece.segment;
-    } else {
-      const opens = last?.segment !== piece.segment;
-      const start = (opens ? entry.segments[piece.segment].start : null) ?? piece.start;
-      found.push({ start, end: piece.end, text, segment: piece.segment });
-    }
-  }
-  return found
-    .map(({ start, end, text }) => ({ start, end, text: text.split("\n").map((line) => line.trim()).filter(Boolean).join("\n") }))
-    .filter((cue) => cue.text);
-}
-
-/** @param {{start: number, end: number, text: string, segment: number}} cue @param {Piece} piece */
-function cutBefore(cue, piece) {
-  if (!/^\s/.test(piece.text)) return false; // a mark stays with its word
-  if (cue.segment !== piece.segment || piece.text.startsWith("\n\n")) return true;
-  const [start, end] = /** @type {[number, number]} */ ([piece.start, piece.end]);
-  return start - cue.end >= PAUSE_S || end - cue.start > MAX_CUE_S || (cue.text + piece.text).trim().length > MAX_CUE;
-}
-
-/** @param {number} seconds @param {string} decimal */
-function timestamp(seconds, decimal) {
-  const ms = Math.round(seconds * 1000);
-  const two = (/** @type {number} */ n) => String(Math.floor(n)).padStart(2, "0");
-  return `${two(ms / 3_600_000)}:${two((ms / 60_000) % 60)}:${two((ms / 1000) % 60)}${decimal}${String(ms % 1000).padStart(3, "0")}`;
-}
-
-/** @param {Entry} entry */
-function srt(entry) {
-  return cues(entry)
-    .map(({ start, end, text }, i) => `${i + 1}\n${timestamp(start, ",")} --> ${timestamp(end, ",")}\n${text.replaceAll("-->", "->")}\n`)
-    .join("\n");
-}
-
-/** @param {Entry} entry */
-function vtt(entry) {
-  const escaped = (/** @type {string} */ text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
-  const lines = cues(entry).map(({ start, end, text }) => `${timestamp(start, ".")} --> ${timestamp(end, ".")}\n${escaped(text)}\n`);
-  return "WEBVTT\n\n" + lines.join("\n");
-}
-
 /** The model's words and the user's, apart. @param {Entry} entry */
-function json(entry) {
+export function json(entry) {
   const { name, created, duration, about, warnings, edited } = entry;
   const body = {
     name,
@@ -250,11 +192,3 @@ function json(entry) {
   };
   return JSON.stringify(body, null, 2) + "\n";
 }
-
-/** @type {Record<string, {type: string, write: (entry: Entry) => string}>} */
-export const FORMATS = {
-  txt: { type: "text/plain", write: (entry) => report(entry) + "\n" },
-  srt: { type: "text/plain", write: srt },
-  vtt: { type: "text/vtt", write: vtt },
-  json: { type: "application/json", write: json },
-};
