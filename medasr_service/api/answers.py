@@ -137,5 +137,6 @@ class Health(BaseModel):
     revision: str | None = None
     engine: str | None = None
     decodings: list[Literal["greedy", "lm"]] | None = None
+    low_confidence: Probability | None = Field(None, description="Words less probable are doubtful")
     demo: bool | None = None
     notice: str | None = None

@@ -99,6 +99,7 @@ def _health(request: Request) -> JSONResponse:
         "revision": served.checkpoint.revision,
         "engine": served.engine or None,
         "decodings": list(served.transcriber.decodings),  # lm: with a language model
+        "low_confidence": request.app.state.settings.low_confidence,
         "demo": served.checkpoint.demo,
         "version": VERSION,
         **served.notice,

@@ -84,11 +84,12 @@ class Items:
         return {"type": f"{PART}.{kind}", "item_id": self._id(turn), "content_index": 0}
 
     def _extra(self, event: Delta | Completed) -> Json:
-        """Ours: the words; and logprobs, where the session asks for them."""
+        """Ours: the words, and what the model wrote; and logprobs, where the session asks for them."""
         first = isinstance(event, Completed)  # the pieces of all deltas, joined, begin with a space
         logprobs = {"logprobs": formats.to_logprobs(event.words, first=first)}
         return {
             "words": formats.to_words(event.words),
+            "raw_text": "".join(word.space + word.text for word in event.words),
             **(logprobs if self.logprobs else {}),
         }
 

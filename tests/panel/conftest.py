@@ -164,7 +164,7 @@ def dictated_s(page: Page, seconds: float) -> None:
 
 def stop(page: Page) -> None:
     page.keyboard.press("F2")
-    page.locator("#record-label", has_text="Start dictation").wait_for()
+    page.locator("#record[data-on=false][aria-disabled=false]").wait_for()
 
 
 def text_of(page: Page) -> str:

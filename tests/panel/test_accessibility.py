@@ -54,6 +54,7 @@ def test_axe_finds_nothing(open_panel: Opener, realtime: FakeRealtime, scheme: s
     look("dictated")
     page.get_by_role("button", name="Edit").click()
     look("editor")
+    page.keyboard.press("Control+Home")
     page.keyboard.type("My ")
     page.keyboard.press("Control+Enter")
     page.locator("#transcript ins").wait_for()

@@ -141,6 +141,7 @@ def test_what_is_printed_is_the_final_text(page: Page, scheme: str) -> None:
 def test_what_is_typed_and_not_yet_done_is_printed_too(page: Page) -> None:
     page.locator("#elsewhere").evaluate("(field) => field.remove()")
     page.get_by_role("button", name="Edit", exact=True).click()
+    page.keyboard.press("Control+Home")
     page.keyboard.type("ADDENDUM ")
     assert printed(page) == "ADDENDUM " + " ".join(MINE.split())
 

@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from medasr_service.model.checkpoint import DEMO_NOTICE
+from medasr_service.settings import Settings
 from tests.conftest import CLIPS, SAMPLE, Service
 from tests.panel.conftest import PHONE, Opener, copy, problem, removed, shot, text_of
 
@@ -17,6 +18,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 
 WORKING = re.compile("Sending|Transcribing")
 DOUBTFUL = CLIPS[1].path
+LOW = Settings().low_confidence
 
 
 def choose(page: Page, *paths: Path) -> None:
@@ -58,14 +60,14 @@ def test_every_word_is_there_to_be_heard_and_doubt_is_marked(open_panel: Opener,
     shown = verbose(service, DOUBTFUL)["words"]
     assert isinstance(shown, list)
     words = [part for word in shown for part in word.get("parts", [word])]  # a mark has its own doubt
-    marked = [word["written"].strip() for word in words if word["probability"] < 0.8]
+    marked = [word["written"].strip() for word in words if word["probability"] < LOW]
     assert marked
     assert page.locator(".w").all_inner_texts() == [word["written"].strip() for word in words]
     assert page.locator("#transcript .doubt").all_inner_texts() == marked
     assert f"{len(marked)} to check" in page.locator("#report-facts").inner_text()
     page.select_option("#threshold", "0.5")
     assert page.locator("#transcript .doubt").count() == sum(word["probability"] < 0.5 for word in words)
-    page.select_option("#threshold", "0.8")
+    page.select_option("#threshold", "")
     shot(page, "file")
 
 

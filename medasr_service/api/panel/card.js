@@ -5,15 +5,42 @@ import { Player } from "./player.js";
 import { stateText } from "./recordings.js";
 import { Report } from "./report.js";
 import { changed, isActive, onChange, state } from "./state.js";
-import { original, summary } from "./transcript.js";
+import { hasText, isEdited, summary } from "./transcript.js";
 
 /** @typedef {import("./transcript.js").Entry} Entry */
 
 const player = new Player($("audio"), {
-  onTime: (seconds) => text.follow(seconds),
+  onTime: (seconds) => text.follow(seconds, sound),
   onError: () => showProblem("This browser cannot play this recording. Its text is not affected."),
 });
-const text = new Report($("transcript"), { onPlay: (start, end) => player.play(start, end), onWord: announce });
+const text = new Report($("transcript"), {
+  onPlay: play,
+  onWord: announce,
+  onPlace(start, end) {
+    const { selected, dictation } = state;
+    if (!selected || (selected.place?.start === start && selected.place.end === end) || dictation !== "off") return;
+    selected.place = { start, end };
+    changed();
+  },
+});
+/** @type {Entry|null} */
+let loaded = null;
+/** @type {0|1} */
+let sound = 0; // of the two that an entry may have, the one that the player has
+
+/** @param {import("./transcript.js").Piece} piece */
+function play(piece) {
+  const entry = state.selected;
+  if (!entry || piece.start === null || piece.end === null) return;
+  load(entry, piece.sound);
+  player.play(piece.start, piece.end);
+}
+
+/** @param {Entry|null} entry @param {0|1} wanted */
+function load(entry, wanted) {
+  sound = wanted;
+  player.load((wanted && entry?.dictated) || (entry?.audio ?? null));
+}
 
 /** @param {Entry|null} entry */
 function emptyText(entry) {
@@ -23,14 +50,16 @@ function emptyText(entry) {
   return isActive(entry) ? "The text appears here as it is recognised." : "No words were recognised.";
 }
 
+const percent = (/** @type {number} */ share) => `${Math.round(share * 100)} %`;
+
 /** @param {Entry|null} entry */
 function showFacts(entry) {
   const facts = [];
-  if (entry) facts.push([stateText(entry), original(entry) && summary(entry, state.threshold)].filter(Boolean).join(" · "));
+  if (entry) facts.push([stateText(entry), hasText(entry) && summary(entry, state.threshold)].filter(Boolean).join(" · "));
   setText($("report-facts"), facts.join(""));
   setText($("warnings"), entry?.warnings.join(" ") ?? "");
   $("warnings").hidden = !entry?.warnings.length;
-  $("edited-mark").hidden = entry?.edited == null;
+  $("edited-mark").hidden = !entry || !isEdited(entry);
 }
 
 /** @param {Entry|null} entry */
@@ -43,17 +72,17 @@ function showTrouble(entry) {
 
 /** @param {Entry|null} entry */
 function showTools(entry) {
-  const isShown = Boolean(entry && original(entry)) && $("editor").hidden;
+  const isShown = Boolean(entry && hasText(entry)) && $("editor").hidden;
   const isSettled = Boolean(entry && !isActive(entry));
-  const isEdited = entry?.edited != null;
+  const hasEdits = Boolean(entry && isEdited(entry));
   $("tools").hidden = $("legend").hidden = !isShown;
-  $("original-view").hidden = !isEdited;
+  $("original-view").hidden = !hasEdits;
   for (const input of views()) input.checked = input.value === state.view;
   $("edit").hidden = !isSettled || state.view !== "report";
-  $("restore").hidden = !isEdited && entry?.setAside == null;
-  setText($("restore"), isEdited ? "Restore original" : "Bring back my edits");
+  $("restore").hidden = !hasEdits && entry?.setAside == null;
+  setText($("restore"), hasEdits ? "Restore original" : "Bring back my edits");
   $("save-audio").hidden = entry?.kind !== "dictation" || !entry.audio;
-  $("legend-edited").hidden = !isEdited || state.view !== "report";
+  $("legend-edited").hidden = !hasEdits || state.view !== "report";
 }
 
 /** @returns {HTMLInputElement[]} */
@@ -61,14 +90,18 @@ const views = () => [...document.querySelectorAll(/** @type {"input"} */ ('input
 
 onChange(() => {
   const entry = state.selected;
-  if (state.view === "original" && entry?.edited == null) state.view = "report";
+  if (state.view === "original" && !(entry && isEdited(entry))) state.view = "report";
   text.show(entry, state.view, state.threshold);
   $("transcript").dataset.empty = emptyText(entry);
   setText($("report-title"), entry?.name ?? "Transcript");
   showFacts(entry);
   showTrouble(entry);
   showTools(entry);
-  player.load(entry && !isActive(entry) && entry.state !== "failed" ? entry.audio : null);
+  setText($("threshold").options[0], percent(state.lowConfidence));
+  const isHeard = entry && !isActive(entry) && entry.state !== "failed";
+  if (entry !== loaded) sound = 0;
+  loaded = entry;
+  load(isHeard ? entry : null, sound);
 });
 onClick("again", () => state.selected && transcribeAgain(state.selected));
 for (const input of views()) {
@@ -78,6 +111,7 @@ for (const input of views()) {
   });
 }
 $("threshold").addEventListener("change", () => {
-  state.threshold = Number($("threshold").value);
+  const { value } = $("threshold");
+  state.chosenThreshold = value === "" ? null : Number(value);
   changed();
 });

@@ -1,11 +1,15 @@
 /** Dictation: the microphone, the live session, and the button that starts and stops both. */
+import { remember, replace, split } from "./changes.js";
+import { closeEditor, isEditing, openEditor } from "./editor.js";
 import { LiveSession } from "./live.js";
 import { $, announce, clock, onClick, setText, showProblem } from "./page.js";
-import { MicrophoneError, RATE, record, wav } from "./recorder.js";
+import { lengthOf_s, MicrophoneError, RATE, record, wav } from "./recorder.js";
 import { explain, lookAtService, realtimeAddress, serviceText } from "./service.js";
 import { askForKey, listMicrophones, microphone } from "./settings.js";
-import { changed, makeEntry, onChange, select, state } from "./state.js";
-import { notation, spoken, summary } from "./transcript.js";
+import { changed, drop, isActive, makeEntry, onChange, select, state } from "./state.js";
+import { chunks, final, lost, makeSegment, MAX_WORDS, notation, spoken, summary } from "./transcript.js";
+
+/** @typedef {import("./transcript.js").Entry} Entry @typedef {import("./transcript.js").Segment} Segment */
 
 const HOTKEY = "F2";
 const TOUCH = matchMedia("(hover: none) and (pointer: coarse)").matches;
@@ -16,18 +20,23 @@ const LOUD_PEAK = 0.99;
 const BEHIND_S = 5;
 const RESUME_PAUSE_S = 1;
 const RESUME_AT_END_S = 10; // once the user has stopped
+const UNHEARD = "[a part could not be transcribed]";
+const NOTHING = "No words were heard";
 const LOST =
   "The connection to the service was lost, and is being made again. What was transcribed stays, and the recording goes on here: if it is not made until you are done, transcribe the recording.";
 
-/** One dictation, from the key press that starts it to the last word. */
+/** One dictation, from the key press that starts it to the last word: of a new report, or in one that is there. */
 class Dictation {
-  constructor() {
-    const name = `Dictation ${new Date().toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" })}`;
-    this.entry = makeEntry({ kind: "dictation", name, state: "recording", audio: null });
+  /** @param {import("./transcript.js").Entry|null} entry the report that it goes on in, at the place where the user is */
+  constructor(entry) {
+    this.isNew = entry === null;
+    this.entry = entry ?? makeEntry({ kind: "dictation", name: newName(), state: "recording", audio: null });
+    this.before = { state: this.entry.state, samples: Math.round(soundLength_s(this.entry) * RATE) };
     /** @type {Int16Array[]} */
     this.blocks = [];
     this.samples = 0;
     this.quiet_s = 0;
+    this.loudest = 0;
     this.unspoken = "";
     /** @type {LiveSession|null} */
     this.session = null;
@@ -35,7 +44,11 @@ class Dictation {
     this.recorder = null;
     this.live = false;
     this.from = 0; // the sample at which this session began
-    this.joint = ""; // its first item, where it goes on after another
+    this.isJoint = true; // what comes next begins, as if nothing were before it
+    /** @type {{item: string, segment: Segment}|null} */
+    this.last = null;
+    /** @type {Map<string, string>} */
+    this.texts = new Map(); // of each item
     /** @type {Promise<boolean>|null} */
     this.resuming = null;
     this.resume_until = Infinity;
@@ -59,7 +72,15 @@ class Dictation {
       await this.recorder.stop();
       throw error;
     }
+    this.open();
     this.replay();
+  }
+
+  /** Where the text will grow. */
+  open() {
+    const { entry } = this;
+    const { segments, index } = split(entry.segments, entry.place?.end ?? Infinity);
+    Object.assign(entry, { segments, live: index, state: "recording", message: "" });
   }
 
   /** What was spoken since the session's beginning, while the service did not listen. */
@@ -81,7 +102,7 @@ class Dictation {
       const session = new LiveSession({ url: realtimeAddress(), key: state.key }, this);
       await session.ready();
       this.from += Math.round((this.session?.heard_s ?? 0) * RATE);
-      this.joint = this.entry.segments.length ? "?" : "";
+      this.isJoint = true;
       this.session = session;
     } catch {
       return this.resume(); // not yet
@@ -99,6 +120,7 @@ class Dictation {
     this.samples += samples.length;
     if (this.live) this.session?.append(samples);
     this.quiet_s = peak < QUIET_PEAK ? this.quiet_s + samples.length / RATE : 0;
+    this.loudest = Math.max(this.loudest, peak);
     showLevel(peak, this.seconds);
     setText($("microphone-note"), this.note());
   }
@@ -121,44 +143,94 @@ class Dictation {
     entry.state = "finishing";
     changed();
     await this.recorder?.stop();
-    entry.duration = this.seconds;
-    entry.audio = wav(this.blocks);
+    this.keepSound();
     this.resume_until = Date.now() + RESUME_AT_END_S * 1000;
     const finished = (!this.resuming || (await this.resuming)) && (await this.session?.finish());
-    entry.state = finished ? "done" : "incomplete";
     entry.message ||= finished ? "" : "The end was not transcribed.";
-    entry.about = { model: state.model, ...(state.notice ? { notice: state.notice } : {}) };
+    const isWhole = finished && this.before.state !== "incomplete";
+    entry.state = isWhole ? "done" : "incomplete";
+    entry.about = { model: state.model, ...(state.notice ? { notice: state.notice } : {}), ...entry.about };
+    entry.place = placeAt(entry, entry.live ?? entry.segments.length);
+    Object.assign(entry, { live: null, unfinished: "" });
   }
 
-  /** @param {string} item */
-  segment(item) {
-    let segment = this.entry.segments.find(({ id }) => id === item);
-    if (!segment) this.entry.segments.push((segment = { id: item, text: "", raw: "", words: [], start: null }));
-    return segment;
-  }
-
-  /** In the time of the recording, and with a space where a session goes on after another. @param {string} item @param {Record<string, any>} event */
-  place(item, event) {
-    if (!this.from) return event;
-    if (this.joint === "?") this.joint = item;
-    const words = event.words?.map((/** @type {any} */ word) => later(word, this.from / RATE));
-    const placed = { ...event, ...(words ? { words } : {}) };
-    const begins = item === this.joint && ("transcript" in event || !this.segment(item).text);
-    if (!begins) return placed;
-    for (const field of ["delta", "transcript"]) if (/^\S/.test(placed[field] ?? "")) placed[field] = ` ${placed[field]}`;
-    const first = words?.[0];
-    for (const each of first ? [first, spoken([first]).find(({ written }) => written)] : []) {
-      if (/^\S/.test(each?.written ?? "")) each.written = ` ${each.written}`;
+  /** Behind what the entry has already. */
+  keepSound() {
+    const { entry, blocks } = this;
+    if (entry.kind === "file") entry.dictated = wav(blocks, entry.dictated);
+    else {
+      entry.audio = wav(blocks, entry.audio);
+      entry.duration = this.before.samples / RATE + this.seconds;
     }
-    return placed;
+  }
+
+  /** Text that goes where the dictation is. @param {Segment[]} made */
+  insert(made) {
+    const { entry } = this;
+    const at = entry.live ?? entry.segments.length;
+    entry.segments = entry.segments.toSpliced(at, 0, ...made);
+    entry.live = at + made.length;
+  }
+
+  /** Before the first words of a session: room between them and what stands around them. @param {string} text */
+  begin(text) {
+    const { entry } = this;
+    if (!this.isJoint || !text) return;
+    this.isJoint = false;
+    if (this.last === null && !this.isNew) this.makeRoom();
+    const at = entry.live ?? 0;
+    const before = entry.segments.slice(0, at);
+    if (/\S$/.test(before.map(final).join("").slice(-1)) && /^\S/.test(text)) this.insert([joint()]);
+  }
+
+  /** What was selected is replaced; what follows keeps its distance. */
+  makeRoom() {
+    const { entry } = this;
+    remember(entry);
+    if (entry.place && entry.place.start < entry.place.end) replace(entry, entry.place, "", { joined: true });
+    const at = entry.live ?? 0;
+    const behind = entry.segments.slice(at);
+    if (/^\S/.test(behind.map(final).join(""))) entry.segments = entry.segments.toSpliced(at, 0, joint(/^\S/.test(behind.map(({ raw }) => raw).join("")) ? " " : ""));
+  }
+
+  /** @param {string} item @param {string} text @param {string} notated @param {import("./transcript.js").Word[]} words */
+  put(item, text, notated, words) {
+    if (!text && !notated) return;
+    this.begin(text);
+    const { entry, last } = this;
+    const at = entry.live ?? entry.segments.length;
+    const isFirst = !entry.segments.slice(0, at).some(({ raw }) => raw);
+    const given = { text, raw: isFirst ? notated.trimStart() : notated, words };
+    const goesOn = last && last.item === item && entry.segments[at - 1] === last.segment && last.segment.edited === null;
+    if (goesOn && (last.segment.words.length < MAX_WORDS || /^\S/.test(text))) {
+      const { segment } = last;
+      last.segment = { ...segment, text: segment.text + text, raw: segment.raw + notated, words: [...segment.words, ...words] };
+      entry.segments = entry.segments.with(at - 1, last.segment);
+    } else {
+      const segment = makeSegment({ id: item, sound: this.sound, ...given });
+      this.last = { item, segment };
+      this.insert([segment]);
+    }
+    this.texts.set(item, (this.texts.get(item) ?? "") + text);
+  }
+
+  /** @returns {0|1} */
+  get sound() {
+    return this.entry.kind === "file" ? 1 : 0;
+  }
+
+  /** In the time of the recording. @param {import("./transcript.js").Word[]|undefined} words */
+  placed(words) {
+    const by_s = (this.before.samples + this.from) / RATE;
+    return by_s && words ? words.map((word) => later(word, by_s)) : (words ?? []);
   }
 
   /** @param {string} item @param {Record<string, any>} event */
   onDelta(item, event) {
     endWaiting();
-    event = this.place(item, event);
-    const segment = this.segment(item);
-    spell(segment, segment.text + event.delta, [...segment.words, ...(event.words ?? [])]);
+    const words = this.placed(event.words);
+    this.entry.unfinished = "";
+    this.put(item, event.delta, rawOf(event, words, event.delta), words);
     this.unspoken += event.delta;
     if (/[.?!]\s*$/.test(this.unspoken)) {
       announce(this.unspoken.trim());
@@ -167,17 +239,46 @@ class Dictation {
     grown();
   }
 
-  /** The service's last word on a turn. @param {string} item @param {Record<string, any>} event */
-  onCompleted(item, event) {
-    event = this.place(item, event);
-    const segment = this.segment(item);
-    spell(segment, event.transcript, event.words ?? segment.words);
+  /** What is heard and not yet sure: it may still change. @param {string} text */
+  onHypothesis(text) {
+    this.entry.unfinished = text;
     grown();
+  }
+
+  /** The service's last word on a turn: the deltas, joined, are its text. @param {string} item @param {Record<string, any>} event */
+  onCompleted(item, event) {
+    const { entry } = this;
+    const known = this.texts.get(item) ?? "";
+    entry.unfinished = "";
+    if (known !== event.transcript) {
+      const own = entry.segments.filter(({ id }) => id === item);
+      const isOurs = own.every(({ edited }) => edited === null);
+      const words = this.placed(event.words);
+      const notated = rawOf(event, words, event.transcript);
+      if (isOurs) this.takeBack(item, own);
+      if (isOurs) for (const part of chunks(event.transcript, notated, words)) this.put(item, part.text, part.raw, part.words);
+      else this.put(item, event.transcript.slice(known.length), "", []);
+    }
+    grown();
+  }
+
+  /** @param {string} item @param {Segment[]} own */
+  takeBack(item, own) {
+    const { entry } = this;
+    const gone = new Set(own);
+    const before = entry.segments.slice(0, entry.live ?? 0).filter((segment) => gone.has(segment)).length;
+    entry.segments = entry.segments.filter((segment) => !gone.has(segment));
+    entry.live = (entry.live ?? 0) - before;
+    this.texts.delete(item);
+    this.last = null;
   }
 
   /** @param {string} item @param {string} message */
   onFailed(item, message) {
-    this.segment(item).error = message;
+    const start = (this.before.samples + this.from) / RATE + (this.session?.heard_s ?? 0);
+    const end = Math.max(start + 0.1, (this.before.samples + this.samples) / RATE);
+    const space = this.entry.live ? " " : "";
+    this.insert([lost(space, UNHEARD, start, end, this.sound)]);
     this.entry.message = `A part could not be transcribed: ${message}`;
     grown();
   }
@@ -203,22 +304,42 @@ class Dictation {
   }
 }
 
+const newName = () => `Dictation ${new Date().toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" })}`;
+
+/** Of the sound that a dictation of this entry goes on. @param {Entry} entry */
+const soundLength_s = ({ kind, audio, dictated }) => lengthOf_s(kind === "file" ? dictated : audio);
+
+/** Room that nobody dictated; the model's notation mostly brings its own. */
+const joint = (raw = "") => makeSegment({ id: "joint", text: " ", raw });
+
+/** Behind a segment. @param {import("./transcript.js").Entry} entry @param {number} index @returns {import("./transcript.js").Place} */
+function placeAt(entry, index) {
+  const letters = entry.segments.slice(0, index).reduce((sum, segment) => sum + final(segment).length, 0);
+  return { start: letters, end: letters };
+}
+
 /** The word, and the words that it is made of, so much later. @param {import("./transcript.js").Word} word @param {number} by_s @returns {import("./transcript.js").Word} */
 function later(word, by_s) {
   const moved = { ...word, start: word.start + by_s, end: word.end + by_s };
   return word.parts ? { ...moved, parts: word.parts.map((part) => later(part, by_s)) } : moved;
 }
 
-/** @param {import("./transcript.js").Segment} segment @param {string} text @param {import("./transcript.js").Word[]} words */
-function spell(segment, text, words) {
-  const raw = words.length ? spoken(words).map(notation).join(" ") : text;
-  Object.assign(segment, { text, raw, words, start: words[0]?.start ?? null });
+/** The service's raw text; of one that tells none, its words. @param {Record<string, any>} event @param {import("./transcript.js").Word[]} words @param {string} text */
+function rawOf(event, words, text) {
+  return event.raw_text ?? (words.length ? spoken(words).map((word) => ` ${notation(word)}`).join("") : text);
 }
 
 /** @type {Dictation|null} */
 let current = null;
 
-async function start() {
+/** The report in which F2 goes on: the one that is shown, where the user is in its text. @returns {Entry|null} */
+function target() {
+  const { selected, view } = state;
+  return selected?.place && !isActive(selected) && view === "report" ? selected : null;
+}
+
+/** @param {Entry|null} entry null: a new report */
+async function dictate(entry) {
   if (state.dictation !== "off") return;
   if (state.service !== "ready") return showWaiting(`${serviceText()}. Dictation can start when it is ready.`);
   showProblem("");
@@ -226,7 +347,9 @@ async function start() {
   state.dictation = "starting";
   changed();
   try {
-    const dictation = new Dictation();
+    wasEditing = isEditing();
+    closeEditor();
+    const dictation = new Dictation(entry);
     await dictation.start();
     begin(dictation);
   } catch (error) {
@@ -237,6 +360,7 @@ async function start() {
 }
 
 let waiting = "";
+let wasEditing = false;
 
 /** A problem that goes away by itself. @param {string} message */
 function showWaiting(message) {
@@ -253,7 +377,7 @@ function endWaiting() {
 function begin(dictation) {
   current = dictation;
   state.dictation = "on";
-  state.entries.unshift(dictation.entry);
+  if (dictation.isNew) state.entries.unshift(dictation.entry);
   select(dictation.entry);
   announce("Recording.");
   keepAwake();
@@ -282,11 +406,34 @@ async function stop() {
   awake?.release().catch(() => {});
   showLevel(0, entry.duration);
   setText($("microphone-note"), IDLE_NOTE);
+  if (!dictation.last && !entry.segments.some(({ kind }) => kind)) nothing(dictation);
   changed();
+  if (wasEditing && entry === state.selected) openEditor();
   announce(entry.state === "done" ? `Stopped: ${summary(entry, state.threshold)}.` : `Stopped. ${entry.message}`);
 }
 
-const toggle = () => (state.dictation === "on" ? stop() : start());
+/** No words: silence leaves nothing behind, and what made a sound is kept to be heard again. @param {Dictation} dictation */
+function nothing({ entry, isNew, before, loudest, seconds }) {
+  const told = `${NOTHING} in ${clock(Math.round(seconds))}.`;
+  if (!isNew) {
+    Object.assign(entry, { state: before.state, message: "" });
+    return showProblem(told);
+  }
+  if (entry.message && entry.state === "incomplete") return; // it says why
+  if (loudest < QUIET_PEAK) {
+    drop(entry);
+    return showProblem(`${told} Is this the right microphone, and is it on?`);
+  }
+  Object.assign(entry, { state: "incomplete", message: told });
+}
+
+export const toggleDictation = () => (state.dictation === "on" ? stop() : dictate(target()));
+export const newReport = () => dictate(null);
+/** Speaks a part of a report again. @param {Entry} entry @param {import("./transcript.js").Place} place */
+export function speakAgain(entry, place) {
+  entry.place = place;
+  return dictate(entry);
+}
 
 /** @type {WakeLockSentinel|null} */
 let awake = null;
@@ -315,7 +462,11 @@ function showLevel(peak, seconds) {
 }
 
 function label() {
-  if (state.dictation === "off") return state.service === "ready" ? "Start dictation" : "Not ready yet";
+  if (state.dictation === "off") {
+    if (state.service !== "ready") return "Not ready yet";
+    const place = target()?.place;
+    return !place ? "Start dictation" : place.start < place.end ? "Replace the selection" : "Go on at the cursor";
+  }
   return { starting: "Starting …", on: "Stop", finishing: "Finishing …" }[state.dictation];
 }
 
@@ -324,12 +475,16 @@ onChange(() => {
   $("record").dataset.on = String(dictation === "on");
   $("record").ariaDisabled = String(dictation === "starting" || dictation === "finishing" || (dictation === "off" && service !== "ready"));
   setText($("record-label"), label());
+  $("new-report").hidden = !(dictation === "off" && target());
   if (service === "ready" && dictation === "off") endWaiting();
 });
 setText($("microphone-note"), IDLE_NOTE);
-onClick("record", toggle);
+onClick("record", toggleDictation);
+onClick("new-report", newReport);
 document.addEventListener("keydown", (event) => {
-  if (event.key !== HOTKEY || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  if (event.key !== HOTKEY || event.altKey || event.ctrlKey || event.metaKey) return;
   event.preventDefault();
-  if (!event.repeat && !$("settings").open) toggle();
+  if (event.repeat || $("settings").open) return;
+  if (event.shiftKey && state.dictation === "off") newReport();
+  else toggleDictation();
 });

@@ -1,81 +1,130 @@
-/** Editing: the user's text beside the model's, which can always be brought back. */
+/**
+ * Editing: the user's text beside the model's, which can always be brought back. What is typed is kept step by
+ * step with all other changes of the report: one undo for all of it, in the field and out of it.
+ */
+import { change, redo, rewrite, undo } from "./changes.js";
 import { $, announce, onClick } from "./page.js";
 import { changed, isActive, onChange, state } from "./state.js";
-import { original, report } from "./transcript.js";
+import { isEdited, report } from "./transcript.js";
+
+const PAUSE_MS = 1000; // behind it, what is typed is another step
 
 /** @type {import("./transcript.js").Entry|null} */
 let entry = null;
-/** @type {string|null} */
-let before = null; // what the user had written when the editor was opened
+let typed = { kind: "", at: 0, wasSpace: true };
 
-function open() {
+/** Where the user is in the text is where the cursor is. */
+export function openEditor() {
   const { selected } = state;
-  if (!selected || isActive(selected)) return;
+  if (!selected || isActive(selected) || state.view !== "report") return;
   entry = selected;
-  before = entry.edited;
-  const field = $("editor-text");
-  field.value = report(entry);
+  const { start, end } = selected.place ?? { start: 0, end: 0 };
+  typed = { kind: "", at: 0, wasSpace: true };
   changed();
-  field.style.height = "auto";
-  field.style.height = `${field.scrollHeight + 8}px`;
-  field.focus();
-  field.setSelectionRange(0, 0);
+  fill();
+  $("editor-text").focus();
+  $("editor-text").setSelectionRange(start, end);
 }
 
-function keep() {
+export const isEditing = () => entry !== null;
+
+/** What the field shows is the report. */
+function fill() {
+  const field = $("editor-text");
+  if (!entry || field.value === report(entry)) return;
+  field.value = report(entry);
+  field.style.height = "auto";
+  field.style.height = `${field.scrollHeight + 8}px`;
+}
+
+/** @param {InputEvent} event */
+function keep(event) {
   if (!entry) return;
-  const { value } = $("editor-text");
-  if (value !== report(entry)) entry.saved = false;
-  entry.edited = value === original(entry) ? null : value;
-  if (entry.edited !== null) entry.setAside = null;
+  const kind = event.inputType.startsWith("delete") ? "delete" : event.inputType;
+  const isSpace = /\s/.test(event.data ?? "") || event.inputType === "insertLineBreak";
+  const joined = kind === typed.kind && event.timeStamp - typed.at < PAUSE_MS && (typed.wasSpace || !isSpace) && kind !== "insertFromPaste";
+  typed = { kind, at: event.timeStamp, wasSpace: isSpace };
+  rewrite(entry, $("editor-text").value, { joined });
+}
+
+function note() {
+  const { selectionStart, selectionEnd } = $("editor-text");
+  if (entry) entry.place = { start: selectionStart, end: selectionEnd };
+}
+
+export function closeEditor() {
+  if (!entry) return;
+  note();
+  entry = null;
+  changed();
 }
 
 function finish() {
-  keep();
-  announce(entry?.edited == null ? "No changes." : "Your changes are marked.");
-  close();
-}
-
-function cancel() {
-  if (entry) entry.edited = before;
-  close();
-}
-
-function close() {
-  entry = null;
-  changed();
+  const hasEdits = entry && isEdited(entry);
+  closeEditor();
+  announce(hasEdits ? "Your changes are kept, and marked. Control Z takes them back." : "No changes.");
   $("edit").focus();
+}
+
+/** @param {typeof undo} step */
+function travel(step) {
+  const { selected } = state;
+  if (!selected || isActive(selected)) return;
+  typed.kind = "";
+  if (!step(selected)) return announce(step === undo ? "Nothing to undo." : "Nothing to redo.");
+  announce(step === undo ? "Undone." : "Done again.");
+  const at = selected.place;
+  if (!entry) return;
+  fill();
+  if (at) $("editor-text").setSelectionRange(at.start, at.end);
+}
+
+/** @param {KeyboardEvent} event */
+function key(event) {
+  if (!(event.ctrlKey || event.metaKey) || event.altKey || $("settings").open) return;
+  const isField = event.target instanceof Element && event.target.matches("input, textarea, select") && event.target !== $("editor-text");
+  if (isField) return;
+  const name = event.key.toLowerCase();
+  const step = name === "z" ? (event.shiftKey ? redo : undo) : name === "y" ? redo : null;
+  if (!step) return;
+  event.preventDefault();
+  travel(step);
 }
 
 function restore() {
   const { selected } = state;
   if (!selected) return;
-  [selected.edited, selected.setAside] = [selected.setAside, selected.edited];
-  selected.saved = false;
-  announce(selected.edited === null ? "This is what the model wrote." : "Your changes are back.");
-  changed();
+  const isRestored = isEdited(selected);
+  const original = selected.segments.map((segment) => (segment.edited === null ? segment : { ...segment, edited: null }));
+  const aside = selected.setAside;
+  selected.setAside = isRestored ? selected.segments : null;
+  change(selected, isRestored ? original : (aside ?? selected.segments));
+  announce(isRestored ? "This is what the model wrote." : "Your changes are back.");
 }
 
 onChange(() => {
-  if (entry && entry !== state.selected) {
-    keep(); // another recording was chosen
-    entry = null;
-  }
+  if (entry && entry !== state.selected) entry = null; // another recording was chosen
   $("editor").hidden = entry === null;
   $("transcript").hidden = entry !== null;
+  fill();
 });
-addEventListener("beforeprint", () => {
-  keep(); // what is printed is the transcript
-  changed();
-});
-onClick("edit", open);
-onClick("edit-cancel", cancel);
+onClick("edit", openEditor);
+onClick("edit-undo", () => travel(undo));
+onClick("edit-redo", () => travel(redo));
 onClick("restore", restore);
+document.addEventListener("keydown", key);
 $("editor").addEventListener("submit", (/** @type {SubmitEvent} */ event) => {
   event.preventDefault();
   finish();
 });
+$("editor-text").addEventListener("input", keep);
+$("editor-text").addEventListener("beforeinput", (/** @type {InputEvent} */ event) => {
+  const step = { historyUndo: undo, historyRedo: redo }[event.inputType]; // from the browser's menu
+  if (!step) return;
+  event.preventDefault();
+  travel(step);
+});
+for (const type of ["select", "keyup", "pointerup"]) $("editor-text").addEventListener(type, note);
 $("editor-text").addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) finish();
-  else if (event.key === "Escape") cancel();
+  if ((event.key === "Enter" && (event.ctrlKey || event.metaKey)) || event.key === "Escape") finish();
 });

@@ -4,7 +4,7 @@ import { address, explain, lookAtService } from "./service.js";
 import { askForKey } from "./settings.js";
 import { changed, drop, isActive, makeEntry, onChange, select, state } from "./state.js";
 import { Cancelled, ServiceError, transcribe } from "./upload.js";
-import { summary } from "./transcript.js";
+import { makeSegment, summary } from "./transcript.js";
 
 /** @typedef {import("./transcript.js").Entry} Entry @typedef {import("./transcript.js").Segment} Segment */
 
@@ -78,7 +78,7 @@ async function run(entry, signal) {
 
 /** @param {Record<string, any>} event @returns {Segment} */
 function toSegment({ delta, segment, words }) {
-  return { id: String(segment?.id), text: delta, raw: segment?.raw_text ?? delta, words: words ?? [], start: segment?.start ?? null };
+  return makeSegment({ id: String(segment?.id), text: delta, raw: segment?.raw_text ?? delta, words: words ?? [] });
 }
 
 /** What had been transcribed stays. @param {Entry} entry @param {Error} error */

@@ -13,6 +13,7 @@ const UNSENDABLE =
  * @typedef {object} Listener
  * @property {(item: string, event: Record<string, any>) => void} onDelta
  * @property {(item: string, event: Record<string, any>) => void} onCompleted
+ * @property {(text: string) => void} onHypothesis what is heard and not yet sure
  * @property {(item: string, message: string) => void} onFailed
  * @property {(message: string) => void} onError the session goes on
  * @property {(message: string) => void} onAway the model is, for a moment; what is said is kept
@@ -109,6 +110,8 @@ export class LiveSession {
         this.heard(event.words);
         this.open.add(item);
         return this.listener.onDelta(item, event);
+      case "conversation.item.input_audio_transcription.hypothesis": // of services that tell what is not yet sure
+        return this.listener.onHypothesis(String(event.hypothesis ?? event.text ?? ""));
       case "conversation.item.input_audio_transcription.completed":
         this.heard(event.words);
         this.listener.onCompleted(item, event);

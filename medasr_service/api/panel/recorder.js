@@ -71,10 +71,19 @@ export async function record({ device, onBlock, onEnd }) {
   }
 }
 
-/** A WAV file of 16-bit mono PCM. @param {Int16Array[]} blocks @returns {Blob} */
-export function wav(blocks) {
-  const bytes = blocks.reduce((sum, block) => sum + block.byteLength, 0);
-  const header = new DataView(new ArrayBuffer(44));
+const HEADER = 44; // bytes
+
+/** Of a WAV file made here, in seconds. @param {Blob|null} made */
+export const lengthOf_s = (made) => (made ? (made.size - HEADER) / 2 / RATE : 0);
+
+/**
+ * A WAV file of 16-bit mono PCM.
+ * @param {Int16Array[]} blocks @param {Blob|null} [before] one that was made here, which goes on
+ * @returns {Blob}
+ */
+export function wav(blocks, before = null) {
+  const bytes = blocks.reduce((sum, block) => sum + block.byteLength, before ? before.size - HEADER : 0);
+  const header = new DataView(new ArrayBuffer(HEADER));
   const text = (/** @type {number} */ at, /** @type {string} */ ascii) =>
     [...ascii].forEach((c, i) => header.setUint8(at + i, c.charCodeAt(0)));
   text(0, "RIFF");
@@ -89,5 +98,5 @@ export function wav(blocks) {
   header.setUint16(34, 16, true);
   text(36, "data");
   header.setUint32(40, bytes, true);
-  return new Blob([header, .../** @type {BlobPart[]} */ (blocks)], { type: "audio/wav" });
+  return new Blob([header, ...(before ? [before.slice(HEADER)] : []), .../** @type {BlobPart[]} */ (blocks)], { type: "audio/wav" });
 }

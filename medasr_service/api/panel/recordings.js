@@ -2,7 +2,7 @@
 import { cancel } from "./files.js";
 import { $, announce, clock, setText } from "./page.js";
 import { drop, isActive, onChange, select, state } from "./state.js";
-import { report } from "./transcript.js";
+import { hasText, isEdited } from "./transcript.js";
 
 /** @typedef {import("./transcript.js").Entry} Entry */
 
@@ -18,7 +18,7 @@ export function stateText(entry) {
     finishing: "Finishing",
     incomplete: `Incomplete, ${length}`,
     failed: "Failed",
-    done: length + (entry.edited === null ? "" : ", edited"),
+    done: length + (isEdited(entry) ? ", edited" : ""),
   }[entry.state];
 }
 
@@ -77,7 +77,7 @@ function showProgress(shown, entry) {
 
 /** @param {Entry} entry */
 function remove(entry) {
-  const isLost = report(entry) && !entry.saved;
+  const isLost = hasText(entry) && !entry.saved;
   if (isLost && !window.confirm(`Remove “${entry.name}”? Its text has not been copied or saved.`)) return;
   drop(entry);
   announce(`Removed ${entry.name}.`);
@@ -97,5 +97,5 @@ onChange(() => {
 });
 
 window.addEventListener("beforeunload", (event) => {
-  if (state.entries.some((entry) => isActive(entry) || (report(entry) && !entry.saved))) event.preventDefault();
+  if (state.entries.some((entry) => isActive(entry) || (hasText(entry) && !entry.saved))) event.preventDefault();
 });

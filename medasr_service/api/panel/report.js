@@ -1,76 +1,169 @@
-/** The text of one transcript in the page: words to listen to, doubt marked, edits marked. Text nodes only. */
-import { editedRuns, segmentRuns } from "./transcript.js";
+/**
+ * The text of one transcript in the page: words to listen to, doubt marked, edits marked. What is no part of the
+ * text, removed words and notes, stands in attributes (style.css shows them): so nothing can copy it.
+ */
+import { final, runs, trouble } from "./transcript.js";
 
-/** @typedef {import("./transcript.js").Entry} Entry @typedef {import("./transcript.js").Run} Run @typedef {import("./transcript.js").Piece} Piece */
+/** @typedef {import("./transcript.js").Entry} Entry @typedef {import("./transcript.js").Run} Run @typedef {import("./transcript.js").Piece} Piece @typedef {import("./transcript.js").Segment} Segment */
 /** @typedef {"report"|"original"|"raw"} View */
 
 export class Report {
   /**
    * @param {HTMLElement} element
-   * @param {{onPlay: (start: number, end: number) => void, onWord: (text: string) => void}} listener
+   * @param {{onPlay: (piece: Piece) => void, onWord: (text: string) => void, onPlace: (start: number, end: number) => void}} listener
+   *   `onPlace`: the user has gone to a place of the text, or selected a part of it
    */
-  constructor(element, { onPlay, onWord }) {
+  constructor(element, { onPlay, onWord, onPlace }) {
     this.element = element;
     this.onPlay = onPlay;
     this.onWord = onWord;
+    this.onPlace = onPlace;
     /** @type {WeakMap<Element, Piece>} */
     this.pieces = new WeakMap();
+    /** @type {Segment[]} */
+    this.segments = [];
+    this.caret = silent("caret");
+    this.mark = silent("place");
+    this.marked = 0;
     this.shown = "";
+    /** @type {View} */
+    this.view = "report";
+    /** @type {{element: HTMLElement, piece: Piece}[]|null} in the order of their times */
+    this.timed = null;
+    /** @type {HTMLElement[]} */
+    this.now = [];
     element.addEventListener("click", ({ target }) => this.play(target));
     element.addEventListener("keydown", (event) => this.key(event));
+    document.addEventListener("selectionchange", () => this.selected());
   }
 
   /** @param {Entry|null} entry @param {View} view @param {number} threshold words below it are marked */
   show(entry, view, threshold) {
     this.element.dataset.view = view;
-    this.threshold = threshold;
-    const edited = entry !== null && view === "report" && entry.edited !== null;
-    const what = `${entry?.id} ${view} ${threshold} ${edited ? entry.edited : ""}`;
-    if (what !== this.shown) this.element.replaceChildren();
-    this.shown = what;
-    if (!entry) return;
-    if (edited) this.element.replaceChildren(...editedRuns(entry).map((run) => this.node(run)));
-    else this.showSegments(entry, view === "raw" ? "raw" : "report");
-    this.showCaret(entry.state === "recording" || entry.state === "finishing");
-    this.element.tabIndex = this.words.length ? 0 : -1;
+    const what = `${entry?.id} ${view} ${threshold}`;
+    if (what !== this.shown) {
+      this.element.replaceChildren(); // its marks too
+      this.segments = [];
+    }
+    [this.shown, this.view, this.threshold] = [what, view, threshold];
+    this.showSegments(entry?.segments ?? []);
+    this.showCaret(entry);
+    this.showMark(entry);
+    this.element.tabIndex = this.element.querySelector(".w") ? 0 : -1;
   }
 
-  /** Only what has changed: a long dictation grows at its end. @param {Entry} entry @param {"report"|"raw"} view */
-  showSegments(entry, view) {
-    this.element.querySelector(".caret")?.remove();
-    entry.segments.forEach((segment, i) => {
-      const state = `${segment.text.length} ${segment.raw.length} ${segment.words.length} ${segment.error ?? ""}`;
-      let span = /** @type {HTMLElement|undefined} */ (this.element.children[i]);
-      if (span?.dataset.state === state) return;
-      if (!span) this.element.append((span = document.createElement("span")));
-      span.dataset.state = state;
-      span.replaceChildren(...segmentRuns(entry, i, view).map((run) => this.node(run)));
-      if (segment.error) span.append(failure(segment.error));
-    });
+  /** Only what has changed: a segment that is shown already is the same object. @param {Segment[]} segments */
+  showSegments(segments) {
+    const { segments: before, element } = this;
+    if (before === segments) return;
+    this.caret.remove();
+    this.mark.remove();
+    const most = Math.min(before.length, segments.length);
+    let head = 0;
+    while (head < most && before[head] === segments[head]) head++;
+    let tail = 0;
+    while (tail < most - head && before.at(-1 - tail) === segments.at(-1 - tail)) tail++;
+    const behind = element.children[before.length - tail] ?? null;
+    for (let i = head; i < before.length - tail; i++) element.children[head].remove();
+    const fresh = document.createDocumentFragment();
+    for (const segment of segments.slice(head, segments.length - tail)) fresh.append(this.span(segment));
+    element.insertBefore(fresh, behind);
+    this.segments = segments;
+    this.timed = null;
   }
 
-  /** @param {boolean} live */
-  showCaret(live) {
-    this.element.querySelector(".caret")?.remove();
-    if (!live) return;
-    const caret = document.createElement("span");
-    caret.className = "caret";
-    caret.ariaHidden = "true";
-    this.element.append(caret);
+  /** @param {Segment} segment */
+  span(segment) {
+    const span = document.createElement("span");
+    span.append(...runs(segment, this.view).map((run) => this.node(run)));
+    return span;
+  }
+
+  /** Where the text grows, with what is heard there and not yet sure. @param {Entry|null} entry */
+  showCaret(entry) {
+    const { caret, element } = this;
+    if (entry?.state !== "recording" && entry?.state !== "finishing") return caret.remove();
+    if ((caret.dataset.unfinished ?? "") !== entry.unfinished) caret.dataset.unfinished = entry.unfinished;
+    if (caret.parentNode) return; // it goes when the text changes
+    element.insertBefore(caret, element.children[entry.live ?? this.segments.length] ?? null);
+  }
+
+  /** Where the user is, and the next dictation goes on. @param {Entry|null} entry */
+  showMark(entry) {
+    const { place } = entry ?? {};
+    const isShown = place && this.view === "report" && place.start === place.end && entry?.state !== "recording" && entry?.state !== "finishing";
+    if (!isShown) return this.mark.remove();
+    if (this.mark.parentNode && this.marked === place.start) return;
+    this.mark.remove();
+    this.marked = place.start;
+    this.pointAt(place.start).insertNode(this.mark);
+  }
+
+  /** A point of the text: behind what stands before that letter. @param {number} offset */
+  pointAt(offset) {
+    const range = document.createRange();
+    let at = 0;
+    let left = offset;
+    while (at < this.segments.length - 1 && final(this.segments[at]).length < left) left -= final(this.segments[at++]).length;
+    range.setStart(this.element, Math.min(at, this.element.childNodes.length));
+    const walker = document.createTreeWalker(this.element.children[at] ?? this.element, NodeFilter.SHOW_TEXT);
+    for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+      const { length } = /** @type {Text} */ (node);
+      if (left > length) {
+        left -= length;
+        continue;
+      }
+      const whole = node.parentElement?.parentElement === this.element ? node : /** @type {Node} */ (node.parentElement);
+      if (left === length) range.setStartAfter(whole);
+      else if (left === 0) range.setStartBefore(whole);
+      else range.setStart(node, left);
+      break;
+    }
+    range.collapse(true);
+    return range;
+  }
+
+  /** How many letters of the text stand before a point of the page. @param {Node} node @param {number} offset */
+  lettersBefore(node, offset) {
+    const range = document.createRange();
+    const spans = [...this.element.children].filter((child) => child !== this.caret && child !== this.mark);
+    const at = node === this.element ? -1 : spans.findIndex((span) => span.contains(node));
+    range.selectNodeContents(at < 0 ? this.element : spans[at]);
+    range.setEnd(node, offset);
+    const before = at < 0 ? [] : this.segments.slice(0, at);
+    return before.reduce((sum, segment) => sum + final(segment).length, range.toString().length);
+  }
+
+  /** The user has selected something, or clicked somewhere. */
+  selected() {
+    const selection = getSelection();
+    if (this.view !== "report" || !selection?.rangeCount || !this.segments.length) return;
+    const range = selection.getRangeAt(0);
+    if (!this.element.contains(range.startContainer) || !this.element.contains(range.endContainer)) return;
+    if (selection.isCollapsed) return this.clicked(range.startContainer, range.startOffset);
+    this.onPlace(this.lettersBefore(range.startContainer, range.startOffset), this.lettersBefore(range.endContainer, range.endOffset));
+  }
+
+  /** Into a word: its nearer end counts. @param {Node} node @param {number} offset */
+  clicked(node, offset) {
+    const word = node instanceof Text && node.parentElement?.classList.contains("w") ? node : null;
+    const at = this.lettersBefore(node, word ? (2 * offset > word.length ? word.length : 0) : offset);
+    this.onPlace(at, at);
   }
 
   /** @param {Run} run @returns {Node} */
   node({ kind, text, piece }) {
     if (kind === "space") return document.createTextNode(text);
     const element = document.createElement(kind === "added" ? "ins" : kind === "removed" ? "del" : "span");
-    if (kind === "removed") element.dataset.removed = text; // seen, and no part of the text
+    if (kind === "removed") element.dataset.removed = text;
     else element.textContent = text;
     if (kind !== "same" || !piece || piece.start === null) return element;
     element.className = "w";
     element.tabIndex = -1;
     this.pieces.set(element, piece);
-    if (piece.unclear) mark(element, MISSING[piece.unclear]).classList.add("missing");
-    else if (piece.probability < (this.threshold ?? 0)) mark(element, `${Math.round(piece.probability * 100)} % sure`);
+    const found = trouble(piece, this.threshold ?? 0);
+    if (found === "missing") mark(element, MISSING[piece.unclear ?? "doubt"]).classList.add("missing");
+    else if (found === "doubt") mark(element, `${Math.round(piece.probability * 100)} % sure`);
     return element;
   }
 
@@ -82,21 +175,37 @@ export class Report {
   /** @param {EventTarget|null} target */
   play(target) {
     const piece = target instanceof Element && this.pieces.get(target);
-    if (piece && piece.start !== null && piece.end !== null) this.onPlay(piece.start, piece.end);
+    if (piece) this.onPlay(piece);
   }
 
-  /** Marks the word that is being heard. @param {number|null} seconds */
-  follow(seconds) {
-    const inside = (/** @type {Piece|undefined} */ piece) =>
-      seconds !== null && piece?.start != null && piece.end !== null && piece.start <= seconds && seconds < piece.end;
-    for (const word of this.words) word.classList.toggle("now", inside(this.pieces.get(word)));
+  /** Marks the word that is being heard. @param {number|null} seconds @param {0|1} sound */
+  follow(seconds, sound) {
+    for (const word of this.now) word.classList.remove("now");
+    this.now = seconds === null ? [] : this.heardAt(seconds, sound);
+    for (const word of this.now) word.classList.add("now");
+  }
+
+  /** @param {number} seconds @param {0|1} sound @returns {HTMLElement[]} */
+  heardAt(seconds, sound) {
+    this.timed ??= this.words
+      .map((element) => ({ element, piece: /** @type {Piece} */ (this.pieces.get(element)) }))
+      .toSorted((a, b) => (a.piece.start ?? 0) - (b.piece.start ?? 0));
+    let [low, high] = [0, this.timed.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.timed[middle].piece.start ?? 0) <= seconds) low = middle + 1;
+      else high = middle;
+    }
+    const near = this.timed.slice(Math.max(0, low - 4), low); // words of two sounds lie between each other
+    const found = near.findLast(({ piece }) => piece.sound === sound && seconds < (piece.end ?? 0));
+    return found ? [found.element] : [];
   }
 
   /** @param {KeyboardEvent} event */
   key(event) {
     if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
-    const focused = /** @type {Element} */ (document.activeElement);
-    if (event.key === "Enter" || event.key === " ") this.play(focused);
+    const focused = /** @type {HTMLElement} */ (document.activeElement);
+    if (event.key === "Enter" || event.key === " ") focused.click();
     else if (event.key in STEPS) this.step(focused, STEPS[event.key]);
     else return;
     event.preventDefault();
@@ -105,11 +214,14 @@ export class Report {
   /** @param {Element} focused @param {{by: 1|-1, marked: boolean}} step */
   step(focused, { by, marked }) {
     const words = this.words;
-    const stops = marked ? words.filter((word) => word.classList.contains("doubt")) : words;
     const at = words.indexOf(/** @type {HTMLElement} */ (focused));
-    const next = by > 0 ? stops.find((word) => words.indexOf(word) > at) : stops.findLast((word) => words.indexOf(word) < at);
-    if (next) next.focus();
-    else this.onWord(marked ? "No further marked word." : "No further word.");
+    const isStop = (/** @type {HTMLElement} */ word) => !marked || word.classList.contains("doubt");
+    const next = by > 0 ? words.slice(at + 1).find(isStop) : words.slice(0, Math.max(at, 0)).findLast(isStop);
+    if (!next) return this.onWord(marked ? "No further marked word." : "No further word.");
+    next.focus();
+    if (this.view !== "report") return;
+    const letters = this.lettersBefore(next, next.childNodes.length);
+    this.onPlace(letters, letters);
   }
 }
 
@@ -124,6 +236,7 @@ const STEPS = {
 const MISSING = {
   doubt: "not understood: listen, and fill it in",
   placeholder: "left out by the model: listen, and fill it in",
+  unread: "nobody's words: fill in what was said",
 };
 
 /** @param {HTMLElement} element @param {string} why */
@@ -135,10 +248,10 @@ function mark(element, why) {
   return element;
 }
 
-/** @param {string} message */
-function failure(message) {
+/** An element that shows something and says nothing. @param {string} className */
+function silent(className) {
   const element = document.createElement("span");
-  element.className = "failed-turn";
-  element.dataset.note = ` (not transcribed: ${message}) `;
+  element.className = className;
+  element.ariaHidden = "true";
   return element;
 }

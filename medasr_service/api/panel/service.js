@@ -16,6 +16,9 @@ export function realtimeAddress() {
 
 let poll = 0;
 
+/** @returns {Record<string, string>} */
+export const authorization = () => (state.key ? { Authorization: `Bearer ${state.key}` } : {});
+
 /** Asks now, and again in a while. */
 export async function lookAtService() {
   clearTimeout(poll);
@@ -24,6 +27,7 @@ export async function lookAtService() {
     const health = await answer.json();
     state.model = String(health.model ?? "");
     state.notice = health.demo ? String(health.notice ?? "") : "";
+    if (typeof health.low_confidence === "number") state.lowConfidence = health.low_confidence;
     state.service = answer.ok ? "ready" : "starting";
   } catch {
     state.service = "lost";
@@ -38,7 +42,7 @@ export async function lookAtService() {
  * @returns {Promise<{status: number, message: string}>} status 0 where the service cannot be reached
  */
 export async function explain() {
-  const headers = state.key ? { Authorization: `Bearer ${state.key}` } : undefined;
+  const headers = authorization();
   try {
     const answer = await fetch(address("v1/models"), { headers, cache: "no-store" });
     const body = await answer.json();

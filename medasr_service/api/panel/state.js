@@ -14,7 +14,13 @@ export const state = {
   selected: null,
   /** @type {View} */
   view: "report",
-  threshold: 0.8,
+  lowConfidence: 0.7, // the service's, until it has told its own
+  /** @type {number|null} */
+  chosenThreshold: null,
+  /** Words that are less probable are marked. */
+  get threshold() {
+    return this.chosenThreshold ?? this.lowConfidence;
+  },
   /** @type {"off"|"starting"|"on"|"finishing"} */
   dictation: "off",
 };
@@ -42,8 +48,13 @@ export function makeEntry(given) {
     message: "",
     duration: 0,
     segments: [],
-    edited: null,
+    unfinished: "",
+    live: null,
+    past: [],
+    future: [],
+    place: null,
     setAside: null,
+    dictated: null,
     saved: false,
     about: {},
     warnings: [],

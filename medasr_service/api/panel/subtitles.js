@@ -1,6 +1,5 @@
 /** Subtitles: the service cuts them, from the text as it stands now, by its one set of rules. */
-import { address } from "./service.js";
-import { state } from "./state.js";
+import { address, authorization } from "./service.js";
 import { report, shownRuns, spoken } from "./transcript.js";
 
 /** @typedef {import("./transcript.js").Entry} Entry */
@@ -11,9 +10,18 @@ import { report, shownRuns, spoken } from "./transcript.js";
  * @returns {{written: string, start: number, end: number}[]}
  */
 export function timeline(entry) {
-  const heard = spoken(entry.segments.flatMap(({ words }) => words));
-  const isSpelled = heard.map(({ written }) => written ?? "").join("") === report(entry);
-  return isSpelled ? heard.map(({ written = "", start, end }) => ({ written, start, end })) : shownTimeline(entry);
+  const segments = inTime(entry);
+  const heard = spoken(segments.flatMap(({ words }) => words));
+  const isSpelled = heard.map(({ written }) => written ?? "").join("") === report({ ...entry, segments });
+  return isSpelled ? heard.map(({ written = "", start, end }) => ({ written, start, end })) : shownTimeline({ ...entry, segments });
+}
+
+/** What is heard in the recording, in the order of its times: a report may have been dictated in another. @param {Entry} entry */
+function inTime(entry) {
+  const heard = entry.segments.filter(({ sound }) => !sound);
+  let latest = 0;
+  const starts = new Map(heard.map((segment) => [segment, (latest = segment.words[0]?.start ?? latest)]));
+  return heard.toSorted((a, b) => (starts.get(a) ?? 0) - (starts.get(b) ?? 0));
 }
 
 /** @param {Entry} entry */
@@ -38,7 +46,7 @@ function shownTimeline(entry) {
 
 /** @param {Entry} entry @param {"srt"|"vtt"} format @returns {Promise<string>} @throws {Error} in words for the user */
 export async function subtitles(entry, format) {
-  const headers = { "Content-Type": "application/json", ...(state.key ? { Authorization: `Bearer ${state.key}` } : {}) };
+  const headers = { "Content-Type": "application/json", ...authorization() };
   const body = JSON.stringify({ response_format: format, duration: entry.duration, words: timeline(entry) });
   const answer = await fetch(address("v1/audio/subtitles"), { method: "POST", headers, body });
   if (answer.ok) return answer.text();
