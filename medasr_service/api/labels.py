@@ -13,7 +13,7 @@ from medasr_service.api.keys import METRICS, PAGE, PROBES
 from medasr_service.api.request_ids import RequestIds
 
 AUDIO = frozenset({"/v1/audio/transcriptions", "/v1/audio/translations", "/transcribe"})
-API = AUDIO | frozenset({"/v1/realtime", "/v1/models"})
+API = AUDIO | frozenset({"/v1/realtime", "/v1/models", "/v1/audio/subtitles"})
 DOCS = frozenset(
     {"/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json", "/asyncapi.yaml", "/schema.json"}
 )

@@ -25,6 +25,7 @@ def test_every_route_that_is_documented_has_a_label() -> None:
     assert {label(path.replace("{model}", "x")) for path in documented} == {
         "/v1/audio/transcriptions",
         "/v1/audio/translations",
+        "/v1/audio/subtitles",
         "/v1/models",
         "/v1/models/*",
         "/health",

@@ -151,6 +151,13 @@ def marked(word: dict[str, Any]) -> dict[str, Any]:
 
 
 def start(page: Page) -> None:
+    """A new report, also where another is shown."""
+    page.keyboard.press("Shift+F2")
+    page.locator("#record[data-on=true]").wait_for()
+
+
+def go_on(page: Page) -> None:
+    """In the report that is shown, where the cursor is."""
     page.keyboard.press("F2")
     page.locator("#record[data-on=true]").wait_for()
 
