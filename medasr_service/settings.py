@@ -55,6 +55,7 @@ class Settings(BaseSettings):
     engine: Literal["auto", "onnx", "torch"] = "auto"
     precision: Literal["fp32", "bf16", "int8"] = "fp32"
     cache_dir: Path = Path("~/.cache/medasr-service")
+    workers: int | None = Field(None, ge=1, le=256)
     threads: int | None = Field(None, ge=1)
     host: str = "127.0.0.1"
     port: int | None = Field(None, ge=1, le=65535)

@@ -134,20 +134,11 @@ class Transcriber:
         return info.gain(max_gain=self._settings.max_gain) if self._settings.normalize else 1.0
 
     async def transcribe(
-        self,
-        file: BinaryIO,
-        options: Options,
-        *,
-        on_info: Callable[[AudioInfo], Awaitable[None]] | None = None,
-        on_segment: Callable[[Segment], None] = lambda _: None,
+        self, file: BinaryIO, options: Options, *, on_segment: Callable[[Segment], None] = lambda _: None
     ) -> Transcript:
-        """All segments of ``stream``, joined. ``on_segment`` hears of each as it comes, ``on_info`` of the
-        recording before any: it may refuse it.
-        """
+        """All segments of ``stream``, joined. ``on_segment`` hears of each as it comes."""
         warned = await in_thread(self.check, options)
         info = await self.inspect(file, options.damaged)
-        if on_info:
-            await on_info(info)
         found = []
         async with aclosing(self.stream(file, info, options)) as stream:
             async for segment in stream:

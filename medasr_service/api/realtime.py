@@ -20,7 +20,7 @@ from medasr_service.api.realtime_items import Items, new_id
 from medasr_service.api.realtime_session import TRANSCRIPTION, Json
 from medasr_service.api.receipts import Receipt, receipt_of
 from medasr_service.api.served import Live, Served, served_or_503
-from medasr_service.errors import Draining, InvalidRequest, MedASRError, RateLimited, Unauthorized
+from medasr_service.errors import Draining, InvalidRequest, MedASRError, Unauthorized
 from medasr_service.live.events import Reached
 from medasr_service.live.session import Manner, Session, TurnDetection
 from medasr_service.model.geometry import Waveform
@@ -49,13 +49,11 @@ async def realtime(websocket: WebSocket) -> None:
     try:
         served = served_or_503(websocket.app.state)
         _check_query(websocket, served)
-        client, receipt = client_of(websocket.scope), receipt_of(websocket.scope)
-        await receipt.begin()
-        with receipt.live():
-            served.check_live(client)
-            connection = _Connection(websocket, served, settings, receipt)
-            with served.live(connection.hooks, client):
-                await connection.run()
+        client = client_of(websocket.scope)
+        served.check_live(client)
+        connection = _Connection(websocket, served, settings, receipt_of(websocket.scope))
+        with served.live(connection.hooks, client):
+            await connection.run()
     except MedASRError as error:
         code = TRY_LATER if error.retry_after_s else POLICY
         await _close(websocket, code, wire.error(error), settings.send_timeout_s)
@@ -161,10 +159,7 @@ class _Connection:
                 raise InvalidRequest(f"The session is over: it may last {limit}.", code="session_expired")
             for task in done:
                 await task
-        except (
-            InvalidRequest,
-            RateLimited,
-        ):  # too long, idle, its key gone or used up: what was said is transcribed still
+        except InvalidRequest:  # too long, idle, its key gone: what was said is transcribed still
             self._session.close()
             await asyncio.wait(tasks[:1], timeout=self._settings.send_timeout_s)
             raise
@@ -269,7 +264,6 @@ class _Connection:
         match event:
             case wire.Append():
                 samples = await self._samples(event)
-                await self._receipt.charge(len(samples) / self._served.transcriber.geometry.sample_rate)
                 self._session.append(samples)
                 if len(event.audio):
                     self._idle_since, self._heard_any = time.monotonic(), True

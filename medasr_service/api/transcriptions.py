@@ -16,10 +16,8 @@ from medasr_service.api.connection import while_connected
 from medasr_service.api.event_stream import EventStream
 from medasr_service.api.pace import pace_of
 from medasr_service.api.parameters import Parameters
-from medasr_service.api.receipts import receipt_of
 from medasr_service.api.served import Served, served_or_503
 from medasr_service.audio.reader import in_thread
-from medasr_service.audio.stream import AudioInfo
 from medasr_service.errors import EmptyAudio, InvalidAudio, InvalidRequest
 from medasr_service.settings import Settings
 from medasr_service.text import formats
@@ -101,10 +99,7 @@ async def _upload(request: Request, state: State, file_field: str) -> AsyncItera
 
 
 async def _transcribe(request: Request, upload: _Upload) -> Transcript:
-    async def charge(info: AudioInfo) -> None:
-        await receipt_of(request.scope).charge(info.duration)
-
-    work = upload.served.transcriber.transcribe(upload.recording, upload.options, on_info=charge)
+    work = upload.served.transcriber.transcribe(upload.recording, upload.options)
     return await while_connected(request.receive, work)
 
 
@@ -133,7 +128,6 @@ async def _stream(request: Request, upload: _Upload, resources: AsyncExitStack) 
     info = await while_connected(
         request.receive, transcriber.inspect(upload.recording, upload.options.damaged)
     )
-    await receipt_of(request.scope).charge(info.duration)
     heard_s = 0.0
     verbose = fields.response_format == "verbose_json"
     logprobs = "logprobs" in fields.include

@@ -12,7 +12,8 @@ FLAGS = {
     "precision": "fp32, or int8, which is faster (medasr verify)",
     "host": "address to listen on; 0.0.0.0 lets other machines in",
     "port": "port to listen on",
-    "threads": "of the forward pass",
+    "workers": "processes that run the model",
+    "threads": "of a forward pass, of each worker",
 }
 """Settings that people reach for; every other is a variable as well."""
 

@@ -32,19 +32,33 @@ Forward: TypeAlias = Callable[[list[Waveform]], NDArray[np.float32]]
 """One forward pass: waveforms of similar length to log-posteriors, [batch, frames, vocabulary], padded."""
 
 
-def load(checkpoint: Checkpoint, settings: Settings) -> Engine:
+def load(checkpoint: Checkpoint, settings: Settings, *, shared: bool = False) -> Engine:
     """The engine that the settings name; imports only what that one needs.
 
-    Raises ModelUnavailable when the checkpoint cannot be run.
+    ``shared``: its weights are those of other processes, too, where they are packed. Raises
+    ModelUnavailable when the checkpoint cannot be run.
     """
     model = prepare(checkpoint, settings)
     if settings.resolved_engine == "torch":
         from medasr_service.engines.torch_ctc import TorchCTC
 
         return TorchCTC(checkpoint, settings.precision, threads=settings.threads)
+    from medasr_service.engines import packed
     from medasr_service.engines.onnx_ctc import OnnxCTC
 
-    return OnnxCTC(checkpoint, model, settings.precision, threads=settings.threads)
+    found = packed.find(model, settings.cache_dir) if shared else None
+    return OnnxCTC(
+        checkpoint, found or model, settings.precision, threads=settings.threads, packed=found is not None
+    )
+
+
+def share(model: Path, settings: Settings) -> bool:
+    """Makes what processes can share of the weights of ``model``, from ``prepare``; whether they will."""
+    if settings.resolved_engine == "torch":
+        return False
+    from medasr_service.engines import packed
+
+    return packed.ensure(model, settings.cache_dir) is not None
 
 
 def prepare(checkpoint: Checkpoint, settings: Settings) -> Path:

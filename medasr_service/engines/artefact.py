@@ -60,7 +60,7 @@ def ensure(checkpoint: Checkpoint, cache: Path, precision: str, *, shipped: Sequ
         )
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        with _alone(cache / f"{folder.name}.lock", checkpoint.id):
+        with alone(cache / f"{folder.name}.lock", checkpoint.id):
             if not _is_whole(folder, source):
                 shutil.rmtree(folder, ignore_errors=True)
                 _make(checkpoint, folder, source)
@@ -115,7 +115,7 @@ def _place(checkpoint: Checkpoint, cache: Path, precision: str) -> tuple[Path, d
 
 
 @contextmanager
-def _alone(lock_file: Path, model: str) -> Iterator[None]:
+def alone(lock_file: Path, model: str) -> Iterator[None]:
     """One process makes an artefact; whoever else wants it waits, says so once, and not for ever."""
     lock = FileLock(lock_file)
     try:

@@ -9,6 +9,7 @@ import onnxruntime
 from medasr_service.engines import infer_in_groups
 from medasr_service.engines.cpu import quota
 from medasr_service.engines.frontend import LogMel
+from medasr_service.engines.sessions import session
 from medasr_service.errors import ModelUnavailable
 from medasr_service.model.checkpoint import Checkpoint
 from medasr_service.model.geometry import Emission, Waveform
@@ -21,21 +22,21 @@ class OnnxCTC:
     """Loads the artefact once and runs it once, so that a loaded engine is one that works."""
 
     def __init__(
-        self, checkpoint: Checkpoint, artefact: Path, precision: str, *, threads: int | None = None
+        self,
+        checkpoint: Checkpoint,
+        artefact: Path,
+        precision: str,
+        *,
+        threads: int | None = None,
+        packed: bool = False,
     ) -> None:
-        """Raises ModelUnavailable when the artefact cannot be run."""
+        """``packed``: the artefact is one of ``packed``. Raises ModelUnavailable when it cannot be run."""
         self.name = f"onnxruntime {precision}"
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or quota()
-        options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.force_spinning_stop", "1")  # the CPU is shared
         self._run_options = onnxruntime.RunOptions()
         # within a run memory is used again, after it given back: what is held does not creep
         self._run_options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         try:
-            self._session = onnxruntime.InferenceSession(
-                artefact, options, providers=["CPUExecutionProvider"]
-            )
+            self._session = session(artefact, threads=threads or quota(), packed=packed)
         except Exception as error:  # ONNX Runtime has no narrower class
             raise ModelUnavailable(f"{checkpoint.id} cannot be run by ONNX Runtime: {error}") from error
         self._geometry = checkpoint.geometry

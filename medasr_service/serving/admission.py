@@ -1,16 +1,30 @@
-"""Which windows go to the model next: it runs one batch at a time, and answers when all of that is done."""
+"""Which windows go to the model next, and to which of its workers: each runs one batch at a time, and answers
+when all of that is done.
+"""
 
 import asyncio
 import heapq
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Protocol
 
+from medasr_service.errors import NotReady
 from medasr_service.model.geometry import Emission, Waveform
-from medasr_service.transcriber import Infer
 
 PATIENCE = 0.2  # seconds that a window may wait longer for each second that it is longer
+ATTEMPTS = 2  # of each call: whoever was with a worker that died is given to another, once
+AWAY_S = 60.0  # for a worker to come, where there is none
+
+
+class Worker(Protocol):
+    @property
+    def is_there(self) -> bool: ...
+
+    async def attempt(self, waveforms: list[Waveform]) -> list[Emission] | None:
+        """None where the worker was lost meanwhile. Raises NotReady."""
+        ...
 
 
 @dataclass(order=True)
@@ -18,51 +32,92 @@ class _Waiting:
     due: float
     number: int  # of two that are due together the first
     samples: int = field(compare=False)
-    admitted: asyncio.Future[None] = field(compare=False)
+    admitted: asyncio.Future[Worker] = field(compare=False)
 
 
 class Admission:
-    """At most ``limit`` samples are with the model at a time, or one call; the others wait here, short ones
-    before long ones: a clip does not wait for all windows of a long recording that came before it.
+    """At most ``limit`` samples are with a worker at a time, or one call; the others wait here, short ones
+    before long ones: a clip does not wait for all windows of a long recording that came before it. Of the
+    workers that are there, the one that has least gets the next.
+
+    A window that was with a worker when that died is given to another: it costs its client time, and nothing
+    else. One that takes workers down twice is given up: others wait for them.
     """
 
     def __init__(
-        self, infer: Infer, limit: int, sample_rate: int, clock: Callable[[], float] = time.monotonic
+        self,
+        workers: Sequence[Worker],
+        limit: int,
+        sample_rate: int,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._infer = infer
+        self._with = dict.fromkeys(workers, 0)  # samples
         self._limit = limit
         self._sample_rate = sample_rate
         self._clock = clock
         self._waiting: list[_Waiting] = []
-        self._with_model = 0  # samples
         self._calls = 0
+        self._again = asyncio.Lock()
+        self._giving_up: asyncio.TimerHandle | None = None
 
     async def infer(self, waveforms: list[Waveform]) -> list[Emission]:
-        async with self._admitted(sum(map(len, waveforms))):
-            return await self._infer(waveforms)
+        """Raises NotReady where no worker comes back, or this call is what takes them down."""
+        due = self._clock() + PATIENCE * sum(map(len, waveforms)) / self._sample_rate
+        emissions = await self._attempt(waveforms, due)
+        for _ in range(ATTEMPTS - 1):
+            if emissions is None:
+                async with self._again:  # alone of those that were there: it shows whose fault it is
+                    emissions = await self._attempt(waveforms, due)
+        if emissions is None:
+            raise NotReady("The model has failed on this twice. Try again.")
+        return emissions
+
+    def look(self) -> None:
+        """Told whenever a worker has come, or is gone."""
+        self._admit()
+
+    async def _attempt(self, waveforms: list[Waveform], due: float) -> list[Emission] | None:
+        async with self._admitted(sum(map(len, waveforms)), due) as worker:
+            return await worker.attempt(waveforms)
 
     @asynccontextmanager
-    async def _admitted(self, samples: int) -> AsyncIterator[None]:
-        admitted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        due = self._clock() + PATIENCE * samples / self._sample_rate
+    async def _admitted(self, samples: int, due: float) -> AsyncIterator[Worker]:
+        admitted: asyncio.Future[Worker] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiting, _Waiting(due, self._calls, samples, admitted))
         self._calls += 1
         self._admit()
         try:
-            await admitted
-            yield
+            yield await admitted
         finally:
-            if admitted.done() and not admitted.cancelled():
-                self._with_model -= samples
+            if admitted.done() and not admitted.cancelled() and not admitted.exception():
+                self._with[admitted.result()] -= samples
             self._admit()
 
     def _admit(self) -> None:
         """Strictly in order, so that none waits for ever."""
-        while self._waiting:
+        there = [worker for worker in self._with if worker.is_there]
+        self._watch(bool(there))
+        while there and self._waiting:
             first = self._waiting[0]
-            if not first.admitted.cancelled():
-                if self._with_model and self._with_model + first.samples > self._limit:
+            if not first.admitted.done():
+                worker = min(there, key=self._with.__getitem__)
+                if self._with[worker] and self._with[worker] + first.samples > self._limit:
                     return
-                self._with_model += first.samples
-                first.admitted.set_result(None)
+                self._with[worker] += first.samples
+                first.admitted.set_result(worker)
             heapq.heappop(self._waiting)
+
+    def _watch(self, there: bool) -> None:
+        """Nobody waits for ever where no worker comes back."""
+        if self._giving_up and (there or not self._waiting):
+            self._giving_up.cancel()
+            self._giving_up = None
+        elif not self._giving_up and self._waiting and not there:
+            self._giving_up = asyncio.get_running_loop().call_later(AWAY_S, self._give_up)
+
+    def _give_up(self) -> None:
+        self._giving_up = None
+        waiting, self._waiting = self._waiting, []
+        for each in waiting:
+            if not each.admitted.done():
+                each.admitted.set_exception(NotReady("The model is being started again. Try again."))

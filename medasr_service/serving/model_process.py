@@ -1,4 +1,4 @@
-"""The model's process as the entry sees it: asked, watched, replaced where it hangs."""
+"""A worker, a process of the model, as the entry sees it: asked, watched, replaced where it hangs."""
 
 import asyncio
 import logging
@@ -18,8 +18,6 @@ from medasr_service.serving.shutdown import ended, is_there
 
 PING_S = 1.0  # between two questions whether it is there, and for each answer
 SLOWEST = 2.0  # seconds for a second of sound, beyond which no machine serves anybody
-ATTEMPTS = 2  # of each call: whoever was with a model that died is given to the next one, once
-AWAY_S = 60.0  # for the next one to come
 # BentoML's dispatcher runs its first eleven calls one by one, to learn how long a batch takes. Of no sound,
 # they cost nothing; what a batch takes it goes on learning.
 TRAINING_CALLS = 11
@@ -29,17 +27,17 @@ log = logging.getLogger("bentoml.medasr")
 
 
 class ModelProcess:
-    """``infer`` for the transcriber; ``keep``, a task for as long as the entry runs.
+    """``attempt`` for the admission; ``keep``, a task for as long as the entry runs.
 
-    ``came`` is told the engine's name whenever the model has run, ``went`` when it is gone or hangs. A window
-    that was with it then is given to the next one: it costs its client time, and nothing else. One that takes
-    the model down twice is given up: others wait for it.
+    ``came`` is told the engine's name whenever the worker has run, ``went`` when it is gone or hangs.
+    ``name`` is of the worker, for the log.
     """
 
     def __init__(
         self,
         calls: Callable[[], Any],
         *,
+        name: str = "the model's process",
         sample_rate: int,
         warm_up_samples: int,
         timeout_s: float,
@@ -47,6 +45,7 @@ class ModelProcess:
         went: Callable[[], None],
     ) -> None:
         self._calls = calls  # BentoML's client, which it makes in the running process
+        self._name = name
         self._sample_rate = sample_rate
         self._silence = np.zeros(warm_up_samples, np.float32)
         self._timeout_s = timeout_s
@@ -54,28 +53,11 @@ class ModelProcess:
         self._went = went
         self._pid: int | None = None
         self._samples = 0  # with the model
-        self._there = asyncio.Event()
         self._lost = asyncio.Event()
-        self._again = asyncio.Lock()
+        self.is_there = False
 
-    async def infer(self, waveforms: list[Waveform]) -> list[Emission]:
-        """Raises NotReady where no model comes back, or this call is what takes it down."""
-        emissions = await self._attempt(waveforms)
-        for _ in range(ATTEMPTS - 1):
-            if emissions is None:
-                async with self._again:  # alone of those that were there: it shows whose fault it is
-                    emissions = await self._attempt(waveforms)
-        if emissions is None:
-            raise NotReady("The model has failed on this twice. Try again.")
-        return emissions
-
-    async def _attempt(self, waveforms: list[Waveform]) -> list[Emission] | None:
-        """None where the model was lost meanwhile."""
-        try:
-            async with asyncio.timeout(AWAY_S):
-                await self._there.wait()
-        except TimeoutError:
-            raise NotReady("The model is being started again. Try again.") from None
+    async def attempt(self, waveforms: list[Waveform]) -> list[Emission] | None:
+        """None where the worker was lost meanwhile. Raises NotReady."""
         pid = self._pid
         try:
             return await self._call(waveforms)
@@ -104,15 +86,15 @@ class ModelProcess:
             self._samples -= samples
 
     async def keep(self) -> None:
-        """Whatever happens to the model, sees that there is one."""
+        """Whatever happens to the worker, sees that there is one."""
         while True:
             name = await self._start()
-            log.info("the model runs: %s", name)
+            log.info("%s runs: %s", self._name, name)
             self._lost.clear()
-            self._there.set()
+            self.is_there = True
             self._came(name)
             await self._watch()
-            self._there.clear()
+            self.is_there = False
             self._went()
 
     async def _start(self) -> str:
@@ -147,8 +129,8 @@ class ModelProcess:
     async def _note_end(self, pid: int) -> None:
         await ended(pid)
         if not self._lost.is_set():
-            log.error("the model's process has ended")
-            self._there.clear()
+            log.error("%s has ended", self._name)
+            self.is_there = False
             self._lost.set()
 
     async def _ask(self, pid: int) -> None:
@@ -173,8 +155,8 @@ class ModelProcess:
         """The process with this pid, unless there is another one already; it is killed, and started again."""
         if pid is None or pid != self._pid or self._lost.is_set():
             return
-        log.error("the model's process %s: it is replaced", reason)
-        self._there.clear()
+        log.error("%s %s: it is replaced", self._name, reason)
+        self.is_there = False
         self._lost.set()
         self._kill(pid)
 

@@ -1,4 +1,5 @@
-"""The BentoML services: MedASRModel runs the network, MedASR answers requests. Wiring only.
+"""The BentoML services: MedASRModel runs the network, once for each worker, MedASR answers requests. Wiring
+only.
 
 BentoML imports this module in each of its processes: the supervisor, the model's, the entry's. What only one
 of them needs is imported where that one needs it, for their memory and for the time of a start.
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING, Any, cast
 import bentoml
 import numpy as np
 from bentoml import IODescriptor
+from bentoml._internal.configuration.containers import BentoMLContainer
+from bentoml._internal.context import server_context
 from bentoml._internal.marshal import dispatcher
 from bentoml._internal.server.http import traffic
 from starlette.requests import Request
@@ -25,7 +28,16 @@ from medasr_service import settings
 from medasr_service.errors import MedASRError, ModelUnavailable, UsageError
 from medasr_service.model import digests
 from medasr_service.model.checkpoint import DEMO_NOTICE, resolve
-from medasr_service.serving import address, connections, logs, preparation, secrets, shutdown, supervisor
+from medasr_service.serving import (
+    address,
+    connections,
+    layout,
+    logs,
+    preparation,
+    secrets,
+    shutdown,
+    supervisor,
+)
 from medasr_service.serving.batching import Prompt
 
 if TYPE_CHECKING:
@@ -34,6 +46,7 @@ if TYPE_CHECKING:
     from medasr_service.accounts.keys import Keys
 
 SETTINGS = settings.load()
+LAYOUT = layout.heard(SETTINGS)
 PORT = SETTINGS.port or settings.PORTS["medasr"]
 SUPERVISOR = shutdown.adopt()  # None in the supervisor itself
 if SUPERVISOR is not None:
@@ -101,12 +114,7 @@ def origin_check(app: ASGIApp) -> ASGIApp:
 def key_check(app: ASGIApp) -> ASGIApp:
     from medasr_service.api.keys import KeyCheck
 
-    quotas = None
-    if SETTINGS.api_keys_file:
-        from medasr_service.accounts.quotas import Quotas
-
-        quotas = Quotas()
-    return KeyCheck(app, settings=SETTINGS, keys=keys(), quotas=quotas)
+    return KeyCheck(app, settings=SETTINGS, keys=keys())
 
 
 def body_limit(app: ASGIApp) -> ASGIApp:
@@ -117,21 +125,18 @@ def body_limit(app: ASGIApp) -> ASGIApp:
     return BodyLimit(app, max_upload_mb=SETTINGS.max_upload_mb, patience=patience)
 
 
-@bentoml.service(
-    name="medasr-model",
-    workers=1,
-    traffic={"timeout": SETTINGS.request_timeout_s},
-    # The client between the services closes its session every so many requests, also those under way in it.
-    runner_connection={"max_requests": NEVER_S, "max_age": float(NEVER_S)},
-    logging={"access": {"enabled": False}},  # a line for each window of each request helps nobody
-)
-class MedASRModel:
+class Model:
     """Loads the checkpoint once; its calls meet in batches."""
 
     def __init__(self) -> None:
         from medasr_service import engines
+        from medasr_service.engines import cpu
 
-        self._engine = engines.load(resolve(SETTINGS), SETTINGS)
+        if LAYOUT.workers > 1:
+            names = [each.name for each in models(LAYOUT.workers)]
+            cpu.stay_near(names.index(server_context.service_name), LAYOUT.threads)
+        configured = SETTINGS.model_copy(update={"threads": LAYOUT.threads})
+        self._engine = engines.load(resolve(SETTINGS), configured, shared=LAYOUT.workers > 1)
         self._callers: set[int] = set()
 
     @bentoml.on_startup
@@ -163,6 +168,31 @@ class MedASRModel:
         return [self._engine.name, str(os.getpid())]
 
 
+def _model_service(name: str) -> bentoml.Service[Model]:
+    """A service for each worker: so each has a socket of its own, is asked, watched and replaced by itself.
+    Of several processes behind one socket nobody could say which has a window, or hangs.
+    """
+    return bentoml.service(
+        name=name,
+        workers=1,
+        traffic={"timeout": SETTINGS.request_timeout_s},
+        # The client between the services closes its session every so many requests, also those under way in
+        # it.
+        runner_connection={"max_requests": NEVER_S, "max_age": float(NEVER_S)},
+        logging={"access": {"enabled": False}},  # a line for each window of each request helps nobody
+    )(Model)
+
+
+@cache
+def models(workers: int) -> tuple[bentoml.Service[Model], ...]:
+    """medasr-model, medasr-model-2, ..."""
+    further = (_model_service(f"{MedASRModel.name}-{number}") for number in range(2, workers + 1))
+    return (MedASRModel, *further)
+
+
+MedASRModel = _model_service("medasr-model")
+
+
 class NativeInput(IODescriptor):  # type: ignore[misc]
     """What BentoML's clients send: a file. The request is handed on as it is, to be read as any other upload
     is: BentoML's own reading of a Path writes the audio to a named file, and fetches it where a URL is given.
@@ -187,7 +217,7 @@ class NativeInput(IODescriptor):  # type: ignore[misc]
 class MedASR:
     """The entry: the mounted application, and a native BentoML API."""
 
-    model = bentoml.depends(MedASRModel)
+    model = bentoml.depends(MedASRModel)  # the others: _depend_on
 
     @bentoml.on_deployment
     @staticmethod
@@ -198,16 +228,23 @@ class MedASR:
         host, port = address.asked_for(SETTINGS.host, PORT)
         if reason := address.refusal(host, port):
             raise SystemExit(f"medasr: {reason}")
+        _check_bentoml_config()
         try:
             if SETTINGS.api_keys_file:
                 read(SETTINGS.api_keys_file)
-            found, os.environ[digests.VARIABLE] = preparation.elsewhere(partial(preparation.check, SETTINGS))
+            found, known, chosen = preparation.elsewhere(partial(preparation.check, SETTINGS))
         except OSError as error:
             folder = SETTINGS.spool_dir or "the system's temporary folder"
             raise SystemExit(f"medasr: no upload can be kept in {folder}: {error.strerror}") from None
         except (ModelUnavailable, UsageError) as error:
             raise SystemExit(f"medasr: {error}") from None
+        os.environ[digests.VARIABLE] = known
+        layout.tell(chosen)
+        _depend_on(chosen.workers)
+        MedASR.inject_config()  # type: ignore[attr-defined]  # of the workers, too
         log.info("serving %s (%s) on port %d", found.id, found.revision, port)
+        if chosen.workers > 1:
+            log.info("%d workers run the model, %d threads each", chosen.workers, chosen.threads)
         if found.demo:
             log.warning("%s: %s", found.id, DEMO_NOTICE)
 
@@ -222,16 +259,23 @@ class MedASR:
         self._decoders = Decoders(cpu.quota())
         self._decoders.start()  # they load while this goes on
         found = resolve(SETTINGS)
-        self._process = ModelProcess(
-            lambda: self.model.to_async,
-            sample_rate=found.geometry.sample_rate,
-            warm_up_samples=found.geometry.receptive_samples,
-            timeout_s=SETTINGS.model_timeout_s,
-            came=self._model_came,
-            went=self._model_went,
-        )
-        admission = Admission(self._process.infer, MAX_GROUP_SAMPLES, found.geometry.sample_rate)
-        transcriber = Transcriber.of(found, admission.infer, SETTINGS, self._decoders)
+        several = LAYOUT.workers > 1
+        self._workers = [
+            ModelProcess(
+                partial(self._calls, name),
+                name=f"worker {number} of the model" if several else "the model's process",
+                sample_rate=found.geometry.sample_rate,
+                warm_up_samples=found.geometry.receptive_samples,
+                timeout_s=SETTINGS.model_timeout_s,
+                came=self._worker_came,
+                went=self._worker_went,
+            )
+            for number, name in enumerate(MedASR.dependencies, 1)  # type: ignore[attr-defined]
+        ]
+        self._admission = Admission(self._workers, MAX_GROUP_SAMPLES, found.geometry.sample_rate)
+        in_flight = SETTINGS.chunks_in_flight + LAYOUT.workers - 1  # a file alone keeps all of them busy
+        configured = SETTINGS.model_copy(update={"chunks_in_flight": in_flight})
+        transcriber = Transcriber.of(found, self._admission.infer, configured, self._decoders)
         self._served = Served(
             found,
             transcriber,
@@ -242,18 +286,28 @@ class MedASR:
         )
         application().state.served = self._served
 
-    def _model_came(self, engine: str) -> None:
-        self._served.come(engine)
-        log.info("ready: %s, %s", self._served.checkpoint.id, engine)
+    def _calls(self, name: str) -> Any:
+        """BentoML's client of a worker, which it makes when it is first asked for, in the running process."""
+        return getattr(self, name).to_async
 
-    def _model_went(self) -> None:
-        self._served.lose()
+    def _worker_came(self, engine: str) -> None:
+        """With the first, the service is ready."""
+        if not self._served.ready:
+            self._served.come(engine)
+            log.info("ready: %s, %s", self._served.checkpoint.id, engine)
+        self._admission.look()
+
+    def _worker_went(self) -> None:
+        if not any(each.is_there for each in self._workers):
+            self._served.lose()
+        self._admission.look()
 
     @bentoml.on_startup
     async def start_warm_up(self) -> None:
         shutdown.defer(self._served.drain, SETTINGS.drain_timeout_s, parent=SUPERVISOR, hand_over=True)
-        self._keeping = asyncio.create_task(self._process.keep())
-        self._keeping.add_done_callback(_log_failure)
+        self._keeping = [asyncio.create_task(each.keep()) for each in self._workers]
+        for each in self._keeping:
+            each.add_done_callback(_log_failure)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, keys().reload)
         self._looking = asyncio.create_task(keys().watch())
 
@@ -278,6 +332,27 @@ class MedASR:
         except MedASRError as error:
             return cast("dict[str, Any]", error_response(error))  # BentoML sends a Response as it is
         return {**formats.to_verbose_json(transcript, words=True), **self._served.notice}
+
+
+def _depend_on(workers: int) -> None:
+    """As `model` in the class itself: BentoML starts a process for each."""
+    for number, each in enumerate(models(workers)[1:], 2):
+        name, dependency = f"model_{number}", bentoml.depends(each)
+        setattr(MedASR.inner, name, dependency)  # type: ignore[attr-defined]
+        MedASR.dependencies[name] = dependency  # type: ignore[attr-defined]
+
+
+def _check_bentoml_config() -> None:
+    """Raises SystemExit where BentoML's own configuration has several processes behind one socket."""
+    configured = BentoMLContainer.config.services.get()
+    for name in ("medasr", MedASRModel.name):
+        if (configured[name].get("workers") or 1) != 1:
+            raise SystemExit(
+                f"medasr: the configuration of BentoML sets workers of {name}: set MEDASR_WORKERS instead"
+            )
+
+
+_depend_on(LAYOUT.workers)  # in the processes of the supervisor, as in itself
 
 
 def _log_failure(task: asyncio.Task[None]) -> None:

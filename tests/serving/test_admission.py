@@ -5,7 +5,9 @@ import asyncio
 import numpy as np
 import pytest
 
+from medasr_service.errors import NotReady
 from medasr_service.model.geometry import Emission, Waveform
+from medasr_service.serving import admission as admissions
 from medasr_service.serving.admission import Admission
 
 RATE = 16_000
@@ -16,14 +18,16 @@ class Model:
     """Answers a call when it is told to; knows in which order calls came, by their length in s."""
 
     def __init__(self) -> None:
+        self.is_there = True
+        self.is_lost = False
         self.came: list[float] = []
         self.answers: list[asyncio.Future[None]] = []
 
-    async def infer(self, waveforms: list[Waveform]) -> list[Emission]:
+    async def attempt(self, waveforms: list[Waveform]) -> list[Emission] | None:
         self.came.append(sum(map(len, waveforms)) / RATE)
         self.answers.append(asyncio.get_running_loop().create_future())
         await self.answers[-1]
-        return waveforms
+        return None if self.is_lost else waveforms
 
 
 class Clock:
@@ -44,7 +48,7 @@ async def settle() -> None:
 
 async def test_no_more_sound_than_the_limit_is_with_the_model() -> None:
     model = Model()
-    admission = Admission(model.infer, LIMIT, RATE)
+    admission = Admission([model], LIMIT, RATE)
     calls = [call(admission, 20) for _ in range(3)]
     await settle()
     for with_model in (1, 2, 3):
@@ -56,7 +60,7 @@ async def test_no_more_sound_than_the_limit_is_with_the_model() -> None:
 
 async def test_a_call_longer_than_the_limit_goes_alone() -> None:
     model = Model()
-    admission = Admission(model.infer, LIMIT, RATE)
+    admission = Admission([model], LIMIT, RATE)
     calls = [call(admission, seconds) for seconds in (5, 40, 5)]
     await settle()
     assert model.came == [5, 5]
@@ -70,7 +74,7 @@ async def test_a_call_longer_than_the_limit_goes_alone() -> None:
 
 async def test_a_clip_does_not_wait_for_the_windows_that_came_before_it() -> None:
     model = Model()
-    admission = Admission(model.infer, LIMIT, RATE)
+    admission = Admission([model], LIMIT, RATE)
     calls = [call(admission, 20) for _ in range(4)]
     await settle()
     calls.append(call(admission, 5))
@@ -82,7 +86,7 @@ async def test_a_clip_does_not_wait_for_the_windows_that_came_before_it() -> Non
 
 async def test_a_long_window_does_not_wait_for_ever_behind_short_ones() -> None:
     model, clock = Model(), Clock()
-    admission = Admission(model.infer, LIMIT, RATE, clock)
+    admission = Admission([model], LIMIT, RATE, clock)
     calls = [call(admission, 30)]
     await settle()
     calls.append(call(admission, 20))
@@ -101,7 +105,7 @@ async def test_a_long_window_does_not_wait_for_ever_behind_short_ones() -> None:
 @pytest.mark.parametrize("which", ["waiting", "with the model"])
 async def test_who_leaves_gives_the_place_to_the_next(which: str) -> None:
     model = Model()
-    admission = Admission(model.infer, LIMIT, RATE)
+    admission = Admission([model], LIMIT, RATE)
     calls = [call(admission, 20) for _ in range(3)]
     await settle()
     gone = calls[1] if which == "waiting" else calls[0]
@@ -118,7 +122,7 @@ async def test_who_leaves_gives_the_place_to_the_next(which: str) -> None:
 
 async def test_a_call_that_fails_gives_its_place_to_the_next() -> None:
     model = Model()
-    admission = Admission(model.infer, LIMIT, RATE)
+    admission = Admission([model], LIMIT, RATE)
     calls = [call(admission, 20), call(admission, 20)]
     await settle()
     model.answers[0].set_exception(RuntimeError("away"))
@@ -127,3 +131,71 @@ async def test_a_call_that_fails_gives_its_place_to_the_next() -> None:
     with pytest.raises(RuntimeError, match="away"):
         await calls[0]
     calls[1].cancel()
+
+
+async def test_each_worker_has_work_before_any_has_two() -> None:
+    """And no more than the limit, each of them."""
+    models = [Model(), Model(), Model()]
+    admission = Admission(models, LIMIT, RATE)
+    calls = [call(admission, seconds) for seconds in (20, 20, 20, 5, 20)]
+    await settle()
+    assert [model.came for model in models] == [[20, 5], [20], [20]]
+    models[2].answers[0].set_result(None)
+    await settle()
+    assert models[2].came == [20, 20]
+    for each in calls:
+        each.cancel()
+
+
+async def test_a_worker_that_is_away_gets_nothing_until_it_comes() -> None:
+    models = [Model(), Model()]
+    models[0].is_there = False
+    admission = Admission(models, LIMIT, RATE)
+    calls = [call(admission, 20) for _ in range(3)]
+    await settle()
+    assert [model.came for model in models] == [[], [20]]
+    models[0].is_there = True
+    admission.look()
+    await settle()
+    assert [model.came for model in models] == [[20], [20]]
+    for each in calls:
+        each.cancel()
+
+
+async def test_what_was_with_a_worker_that_died_is_given_to_another_before_all_that_waits() -> None:
+    models, clock = [Model(), Model()], Clock()
+    admission = Admission(models, LIMIT, RATE, clock)
+    calls = [call(admission, seconds) for seconds in (19, 20)]
+    await settle()
+    clock.now = 1
+    calls += [call(admission, 18) for _ in range(2)]
+    await settle()
+    assert [model.came for model in models] == [[19], [20]]
+    models[0].is_there, models[0].is_lost = False, True
+    models[0].answers[0].set_result(None)
+    await settle()
+    models[1].answers[0].set_result(None)
+    await settle()
+    assert models[1].came == [20, 19]
+    assert calls[1].done()
+    for each in calls:
+        each.cancel()
+
+
+async def test_where_no_worker_comes_those_who_wait_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also those who come later; and once one is there, they are served."""
+    monkeypatch.setattr(admissions, "AWAY_S", 0.02)
+    model = Model()
+    model.is_there = False
+    admission = Admission([model], LIMIT, RATE)
+    first = await asyncio.gather(*(call(admission, 5) for _ in range(2)), return_exceptions=True)
+    assert [type(each) for each in first] == [NotReady, NotReady]
+    with pytest.raises(NotReady):
+        await call(admission, 5)
+    later = call(admission, 5)
+    await settle()
+    model.is_there = True
+    admission.look()
+    await settle()
+    model.answers[0].set_result(None)
+    assert len(await later) == 1

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 
 import httpx
 import psutil
@@ -73,6 +74,47 @@ def test_a_model_that_is_killed_or_hangs_costs_those_who_wait_nothing_but_time(
     assert worker(mortal, "medasr-model").pid != model.pid
     assert health(mortal) == (200, "healthy")
     assert "Traceback" not in mortal.log.read_text()
+
+
+def test_one_worker_of_several_that_dies_or_hangs_is_missed_by_nobody(
+    start_service: Callable[..., Service],
+) -> None:
+    """The other one takes its windows; all the while the service is ready."""
+    service = start_service(MEDASR_WORKERS="2")
+    service.wait_until_ready()
+    until(lambda: "worker 2 of the model runs" in service.log.read_text())
+    seen: list[tuple[int, str]] = []
+    for number, name in ((signal.SIGKILL, "medasr-model"), (signal.SIGSTOP, "medasr-model-2")):
+        model = worker(service, name)
+        with ThreadPoolExecutor(4) as pool:
+            waiting = [pool.submit(text, service) for _ in range(4)]
+            until(lambda: model.cpu_percent(0.05) > 10)  # noqa: B023
+            model.send_signal(number)
+            while not all(each.done() for each in waiting):
+                seen.append(health(service))
+            assert [each.result() for each in waiting] == [SAMPLE_TEXT] * 4
+        until(lambda: worker_or_none(service, name) not in (None, model))  # noqa: B023
+    assert set(seen) == {(200, "healthy")}
+    assert "Traceback" not in service.log.read_text()
+
+
+def worker_or_none(service: Service, name: str) -> psutil.Process | None:
+    with suppress(psutil.Error, ValueError):
+        return worker(service, name)
+    return None
+
+
+def test_bentomls_own_number_of_workers_is_refused_in_one_line(
+    start_service: Callable[..., Service], tmp_path: Path
+) -> None:
+    config = tmp_path / "bentoml.yaml"
+    config.write_text("services:\n  medasr-model:\n    workers: 2\n")
+    service = start_service(BENTOML_CONFIG=str(config))
+    assert service.process.wait(PATIENCE_S) == 1
+    lines = [line for line in service.log.read_text().splitlines() if line.startswith("medasr: ")]
+    assert len(lines) == 1
+    assert "set MEDASR_WORKERS instead" in lines[0]
+    assert "Traceback" not in service.log.read_text()
 
 
 def test_an_entry_that_is_killed_is_started_again(mortal: Service) -> None:

@@ -13,7 +13,9 @@ import pytest
 from aiohttp import ClientConnectionError
 
 from medasr_service.errors import NotReady
+from medasr_service.serving import admission as admissions
 from medasr_service.serving import model_process
+from medasr_service.serving.admission import Admission
 from medasr_service.serving.model_process import TRAINING_CALLS, ModelProcess
 
 RATE = 16_000
@@ -74,10 +76,15 @@ def processes() -> Iterator[list[subprocess.Popen[bytes]]]:
 
 
 @asynccontextmanager
-async def kept(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Model, ModelProcess, list[str]]]:
-    """A model that runs, and what was told of it."""
+async def kept(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Model, Admission, list[str]]]:
+    """A model that runs, who gives it windows, and what was told of it."""
     monkeypatch.setattr(model_process, "PING_S", 0.1)
     told: list[str] = []
+
+    def tell(what: str) -> None:
+        told.append(what)
+        admission.look()
+
     with processes() as started:
         model = Model(started)
         process = ModelProcess(
@@ -85,13 +92,14 @@ async def kept(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Model, Mo
             sample_rate=RATE,
             warm_up_samples=400,
             timeout_s=0.3,
-            came=told.append,
-            went=lambda: told.append("gone"),
+            came=tell,
+            went=lambda: tell("gone"),
         )
+        admission = Admission([process], 30 * RATE, RATE)
         keeping = asyncio.create_task(process.keep())
         await until(lambda: told == ["engine 1"])
         try:
-            yield model, process, told
+            yield model, admission, told
         finally:
             keeping.cancel()
             with suppress(asyncio.CancelledError):
@@ -105,8 +113,8 @@ async def until(fact: Any) -> None:
 
 
 async def test_a_model_runs_before_it_is_said_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with kept(monkeypatch) as (model, process, _):
-        assert np.array_equal((await process.infer(WINDOW))[0], WINDOW[0] * 2)
+    async with kept(monkeypatch) as (model, admission, _):
+        assert np.array_equal((await admission.infer(WINDOW))[0], WINDOW[0] * 2)
         assert model.heard == [1.0]
     assert TRAINING_CALLS == 11  # of BentoML's dispatcher
 
@@ -114,9 +122,9 @@ async def test_a_model_runs_before_it_is_said_to(monkeypatch: pytest.MonkeyPatch
 async def test_a_window_that_was_with_a_model_that_died_is_given_to_the_next(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async with kept(monkeypatch) as (model, process, told):
+    async with kept(monkeypatch) as (model, admission, told):
         model.hangs = True
-        waiting = asyncio.create_task(process.infer(WINDOW))
+        waiting = asyncio.create_task(admission.infer(WINDOW))
         await until(lambda: model.heard)
         model.process.kill()
         assert np.array_equal((await waiting)[0], WINDOW[0] * 2)
@@ -125,10 +133,10 @@ async def test_a_window_that_was_with_a_model_that_died_is_given_to_the_next(
 
 
 async def test_a_model_that_hangs_is_killed_and_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with kept(monkeypatch) as (model, process, told):
+    async with kept(monkeypatch) as (model, admission, told):
         first = model.process
         model.hangs = True
-        assert np.array_equal((await process.infer(WINDOW))[0], WINDOW[0] * 2)
+        assert np.array_equal((await admission.infer(WINDOW))[0], WINDOW[0] * 2)
         assert first.wait() == -signal.SIGKILL
         assert told == ["engine 1", "gone", "engine 2"]
 
@@ -136,11 +144,11 @@ async def test_a_model_that_hangs_is_killed_and_replaced(monkeypatch: pytest.Mon
 async def test_a_window_that_takes_the_model_down_twice_is_given_up_and_no_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async with kept(monkeypatch) as (model, process, told):
+    async with kept(monkeypatch) as (model, admission, told):
         model.poison = 2.0
-        bad = process.infer([WINDOW[0] * 2])
+        bad = admission.infer([WINDOW[0] * 2])
         results = await asyncio.gather(
-            process.infer(WINDOW), bad, process.infer(WINDOW), return_exceptions=True
+            admission.infer(WINDOW), bad, admission.infer(WINDOW), return_exceptions=True
         )
         assert isinstance(results[1], NotReady)
         assert [np.array_equal(each[0], WINDOW[0] * 2) for each in (results[0], results[2])] == [True, True]  # type: ignore[index]
@@ -150,7 +158,7 @@ async def test_a_window_that_takes_the_model_down_twice_is_given_up_and_no_other
 
 
 async def test_a_connection_that_breaks_costs_no_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with kept(monkeypatch) as (model, process, told):
+    async with kept(monkeypatch) as (model, admission, told):
         real, broken = model.infer, [ClientConnectionError()]
 
         async def infer(waveforms: list[Any]) -> list[Any]:
@@ -159,15 +167,15 @@ async def test_a_connection_that_breaks_costs_no_model(monkeypatch: pytest.Monke
             return await real(waveforms)
 
         monkeypatch.setattr(model, "infer", infer)
-        assert np.array_equal((await process.infer(WINDOW))[0], WINDOW[0] * 2)
+        assert np.array_equal((await admission.infer(WINDOW))[0], WINDOW[0] * 2)
         assert told == ["engine 1"]
 
 
 async def test_where_no_model_comes_back_nobody_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_process, "AWAY_S", 0.05)
-    async with kept(monkeypatch) as (model, process, told):
+    monkeypatch.setattr(admissions, "AWAY_S", 0.05)
+    async with kept(monkeypatch) as (model, admission, told):
         monkeypatch.setattr(model, "start", lambda: None)
         model.process.kill()
         await until(lambda: told[-1] == "gone")
         with pytest.raises(NotReady):
-            await process.infer(WINDOW)
+            await admission.infer(WINDOW)
