@@ -38,17 +38,19 @@ def windows(length_s: float) -> list[float]:
     return [length_s * OVERLAP / count] * count
 
 
-class Model:
-    """``workers`` processes of ``threads`` each take what waits, a batch at a time."""
+class Worker:
+    """A process of ``threads`` takes what waits for it, a batch at a time."""
 
-    def __init__(self, costs: Costs, workers: int, threads: int) -> None:
+    is_there = True
+
+    def __init__(self, costs: Costs, threads: int) -> None:
         self._costs, self._threads = costs, threads
         self._waiting: deque[tuple[float, asyncio.Future[None]]] = deque()
         self._some = asyncio.Condition()
         self.busy_s = 0.0
-        self._tasks = [asyncio.create_task(self._work()) for _ in range(workers)]
+        self._task = asyncio.create_task(self._work())
 
-    async def infer(self, waveforms: list[Any]) -> list[Any]:
+    async def attempt(self, waveforms: list[Any]) -> list[Any]:
         """``waveforms`` have a length, in samples, and nothing else."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         async with self._some:
@@ -70,8 +72,7 @@ class Model:
                     done.set_result(None)
 
     def stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
+        self._task.cancel()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +89,22 @@ class Step:
 class _Service:
     def __init__(self, costs: Costs, workers: int, threads: int) -> None:
         self._costs = costs
-        self.model = Model(costs, workers, threads)
+        self._workers = [Worker(costs, threads) for _ in range(workers)]
         clock = asyncio.get_running_loop().time
-        self._admission = Admission(
-            self.model.infer, workers * MAX_GROUP_SAMPLES, sample_rate=RATE, clock=clock
-        )
+        self._admission = Admission(self._workers, MAX_GROUP_SAMPLES, sample_rate=RATE, clock=clock)
+        self._in_flight = IN_FLIGHT + workers - 1
+
+    @property
+    def busy_s(self) -> float:
+        return sum(each.busy_s for each in self._workers)
+
+    def stop(self) -> None:
+        for each in self._workers:
+            each.stop()
 
     async def request(self, length_s: float) -> None:
         await asyncio.sleep(self._costs.request_s)
-        limit = asyncio.Semaphore(IN_FLIGHT)
+        limit = asyncio.Semaphore(self._in_flight)
 
         async def one(window_s: float) -> None:
             async with limit:
@@ -157,12 +165,12 @@ async def _simulate(
     tasks = [asyncio.create_task(kind()) for kind in kinds]
     await asyncio.sleep(seconds / 3)  # until the queue has the length that belongs to its users
     settled = len(latencies)
-    busy_s = service.model.busy_s
+    busy_s = service.busy_s
     await asyncio.sleep(seconds * 2 / 3)
-    busy = (service.model.busy_s - busy_s) / (seconds * 2 / 3) / workers
+    busy = (service.busy_s - busy_s) / (seconds * 2 / 3) / workers
     for task in tasks:
         task.cancel()
-    service.model.stop()
+    service.stop()
     await asyncio.gather(*tasks, return_exceptions=True)
     counted = sorted(latencies[settled:]) or [float("inf")]
     return Step(users, counted[len(counted) // 2], p95(counted) or 0.0, len(counted), min(1.0, busy))
