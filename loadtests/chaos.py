@@ -3,11 +3,13 @@
     python -m loadtests --chaos --soak 3600
 
 Writes chaos.md into the report: what was answered, how memory, descriptors and threads went. A text that is
-not the one of a quiet service, an answer that is neither a text nor an honest refusal, or a request that was
-under way at the end and not finished, ends it with status 1.
+not the one of a quiet service, an answer that is neither a text nor an honest refusal, a request that was
+under way at the end and not finished, or descriptors, threads or (within an hour) memory that grow, ends it
+with status 1.
 """
 
 import asyncio
+import difflib
 import os
 import random
 import signal
@@ -23,12 +25,16 @@ import psutil
 from loadtests import asking, server
 from loadtests.asking import Outcome
 from loadtests.memory import of_tree
-from loadtests.recordings import Recording, dictations
+from loadtests.recordings import Recording, of_all_kinds
 
-HEADING = ("| kind | status | code | how many |", "|---|---|---|---|")
 USERS = 8
 REFUSED = {429, 503}  # with Retry-After
 LAST_S = 20.0  # between the last kill and the signal to leave
+LIVE_LIKENESS = 0.8  # of words: what is heard while it is spoken depends a little on when which word came
+MEMORY_PERCENT = 1.0  # more in the last third than in the middle one
+MEMORY_S = 1_500.0  # of a run that can tell: in a shorter one two thirds differ by what was sent
+SLACK, SPARE = 0.05, 8  # by which descriptors and threads may differ: some decoders more or less
+COMES_BACK_S = 120.0
 
 
 @dataclass(frozen=True)
@@ -62,11 +68,37 @@ def problems(course: Course, texts: dict[str, str]) -> list[str]:
     found += [f"cut at the end: {each.kind} {each.status} {each.code}" for each in course.cut]
     if course.exit_status:
         found.append(f"the service ended with status {course.exit_status}")
-    return found
+    found += ["a model did not come back" for each in course.away_s if each >= COMES_BACK_S]
+    return found + grown(course.samples)
 
 
 def _is_wrong(outcome: Outcome, texts: dict[str, str]) -> bool:
-    return outcome.kind in ("plain", "streamed", "native") and outcome.text not in (None, texts[outcome.key])
+    if outcome.text is None or outcome.kind not in ("plain", "streamed", "native", "live"):
+        return False
+    if outcome.kind == "live":
+        return likeness(outcome.text, texts[_live(outcome.key)]) < LIVE_LIKENESS
+    return outcome.text != texts[outcome.key]
+
+
+def _live(key: str) -> str:
+    return f"live: {key}"
+
+
+def likeness(text: str, other: str) -> float:
+    """Of words, 1 where they are the same."""
+    return difflib.SequenceMatcher(None, text.split(), other.split(), autojunk=False).ratio()
+
+
+def grown(samples: list[Sample]) -> list[str]:
+    """What did not stay as it was."""
+    found = []
+    if samples and samples[-1].at_s >= MEMORY_S and (slope := slope_percent(samples)) > MEMORY_PERCENT:
+        found.append(f"memory grew by {slope:.1f} %")
+    for what in ("descriptors", "threads"):
+        middle, last = typical(samples, what)
+        if last > middle * (1 + SLACK) + SPARE:
+            found.append(f"{what} grew from {middle} to {last}")
+    return found
 
 
 def slope_percent(samples: list[Sample]) -> float:
@@ -78,19 +110,21 @@ def slope_percent(samples: list[Sample]) -> float:
     return 100 * (statistics.median(each.mib for each in samples[2 * third :]) / middle - 1)
 
 
-def typical_descriptors(samples: list[Sample]) -> tuple[int, int]:
+def typical(samples: list[Sample], what: str) -> tuple[int, int]:
     """In the middle third and in the last: one moment says only how much was under way just then."""
     third = len(samples) // 3
     parts = (samples[third : 2 * third], samples[2 * third :])
-    middle, last = (statistics.median_low([each.descriptors for each in part] or [0]) for part in parts)
+    middle, last = (statistics.median_low([getattr(each, what) for each in part] or [0]) for part in parts)
     return middle, last
 
 
 async def run(folder: Path, seconds: float, kill_every_s: float) -> int:
-    course, recordings = Course(), dictations()
-    with server.running(folder / "service.log", variables={"MEDASR_HOST": "127.0.0.1"}) as started:
+    course, recordings, log = Course(), of_all_kinds(), folder / "service.log"
+    with server.running(log, variables={"MEDASR_HOST": "127.0.0.1"}) as started:
         async with asking.client(started.url) as client:
             texts = {each.key: (await asking.plain(client, each)).text or "" for each in recordings}
+            spoken = [await asking.live(client, each) for each in recordings]
+            texts |= {_live(each.key): each.text or "" for each in spoken}
             begun = time.monotonic()
             under_way: set[asyncio.Task[Outcome]] = set()
             stopping = asyncio.Event()
@@ -99,7 +133,7 @@ async def run(folder: Path, seconds: float, kill_every_s: float) -> int:
                 for _ in range(USERS)
             ]
             watching = asyncio.create_task(_watch(started.pid, course, begun))
-            killing = asyncio.create_task(_kill(started, client, kill_every_s, course, seconds))
+            killing = asyncio.create_task(_kill(started, log, kill_every_s, course, seconds))
             await asyncio.sleep(seconds)
             await killing
             watching.cancel()
@@ -149,26 +183,24 @@ async def _watch(pid: int, course: Course, begun: float) -> None:
         await asyncio.sleep(2)
 
 
-async def _kill(
-    started: server.Server, client: httpx.AsyncClient, every_s: float, course: Course, seconds: float
-) -> None:
+async def _kill(started: server.Server, log: Path, every_s: float, course: Course, seconds: float) -> None:
     """By turns killed and stopped."""
     end, number = time.monotonic() + seconds - LAST_S, signal.SIGKILL
     while time.monotonic() + every_s < end:
         await asyncio.sleep(every_s)
         [model] = [p for p in psutil.Process(started.pid).children() if "medasr-model" in p.cmdline()]
+        before = _models(log)
         model.send_signal(number)
         number = signal.SIGSTOP if number is signal.SIGKILL else signal.SIGKILL
         since = time.monotonic()
-        while await _is_ready(client):  # that it is gone is noticed first
-            await asyncio.sleep(0.1)
-        while not await _is_ready(client):
+        while _models(log) == before and time.monotonic() - since < COMES_BACK_S:
             await asyncio.sleep(0.1)
         course.away_s.append(time.monotonic() - since)
 
 
-async def _is_ready(client: httpx.AsyncClient) -> bool:
-    return (await client.get("/readyz")).status_code == 200
+def _models(log: Path) -> int:
+    """How many there were: /readyz may say the same before and behind one that was away for a moment."""
+    return log.read_bytes().count(b"ready: ")
 
 
 def _report(file: Path, course: Course, texts: dict[str, str], seconds: float) -> int:
@@ -184,14 +216,16 @@ def _report(file: Path, course: Course, texts: dict[str, str], seconds: float) -
         f"| {kind} | {status} | {code} | {count} |" for (kind, status, code), count in sorted(counted.items())
     ]
     away = ", ".join(f"{each:.1f}" for each in course.away_s)
-    middle, latest = typical_descriptors(course.samples)
-    first, last = course.samples[len(course.samples) // 3], course.samples[-1]
     lines += [
         "",
         f"- the model was killed or stopped {len(course.away_s)} times; ready again after {away} s",
         f"- memory: {slope_percent(course.samples):+.1f} %, last third of the time against the middle one",
-        f"- descriptors at work: {middle} in the middle third, {latest} in the last",
-        f"- threads {first.threads} to {last.threads}",
+        *(
+            "- {} at work: {} in the middle third, {} in the last".format(
+                what, *typical(course.samples, what)
+            )
+            for what in ("descriptors", "threads")
+        ),
         f"- {len(found)} problems",
         *(f"  - {each}" for each in found[:50]),
     ]

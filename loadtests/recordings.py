@@ -4,6 +4,7 @@ import io
 from dataclasses import dataclass
 from functools import cached_property
 
+import av
 import numpy as np
 import soundfile
 
@@ -21,6 +22,14 @@ FORMATS = {  # the file's suffix, and what libsndfile calls it
     "ogg": ("OGG", "VORBIS"),
     "opus": ("OGG", "OPUS"),
     "mp3": ("MP3", "MPEG_LAYER_III"),
+}
+CONTAINERS = {  # those that FFmpeg has to decode, what it calls them, and the coding
+    "m4a": ("ipod", "aac"),
+    "webm": ("webm", "libopus"),
+    "aac": ("adts", "aac"),
+    "ts": ("mpegts", "aac"),
+    "avi": ("avi", "libmp3lame"),
+    "aiff": ("aiff", "pcm_s16be"),
 }
 LENGTHS_S = (3, 5, 5, 8, 5, 12, 20, 5, 35, 60)  # what a dictation app sends; the next format for each
 LONG_S = 300
@@ -58,17 +67,41 @@ def speech(seconds: float, start: int = 0) -> Waveform:
 
 
 def encoded(seconds: float, suffix: str, start: int = 0) -> Recording:
-    kind, coding = FORMATS[suffix]
-    buffer = io.BytesIO()
-    soundfile.write(buffer, speech(seconds, start), RATE, format=kind, subtype=coding)
+    samples = speech(seconds, start)
+    data = _by_libsndfile(samples, suffix) if suffix in FORMATS else _by_ffmpeg(samples, suffix)
     name = f"{seconds:g} s"
-    return Recording(name, f"{name} from clip {start} as {suffix}", suffix, buffer.getvalue(), seconds)
+    return Recording(name, f"{name} from clip {start} as {suffix}", suffix, data, seconds)
+
+
+def _by_libsndfile(samples: Waveform, suffix: str) -> bytes:
+    kind, coding = FORMATS[suffix]
+    file = io.BytesIO()
+    soundfile.write(file, samples, RATE, format=kind, subtype=coding)
+    return file.getvalue()
+
+
+def _by_ffmpeg(samples: Waveform, suffix: str) -> bytes:
+    kind, coding = CONTAINERS[suffix]
+    file = io.BytesIO()
+    with av.open(file, "w", format=kind) as container:
+        track = container.add_stream(coding, rate=48_000 if coding == "libopus" else RATE, layout="mono")
+        assert isinstance(track, av.AudioStream)
+        frame = av.AudioFrame.from_ndarray(samples[None], format="flt", layout="mono")
+        frame.sample_rate = RATE
+        for each in (frame, None):
+            container.mux(track.encode(each))
+    return file.getvalue()
 
 
 def dictations() -> list[Recording]:
     """Each length in a format of its own."""
     suffixes = list(FORMATS)
     return [encoded(s, suffixes[i % len(suffixes)], start=i) for i, s in enumerate(LENGTHS_S)]
+
+
+def of_all_kinds() -> list[Recording]:
+    """These, and a short one of each kind that another library decodes."""
+    return [*dictations(), *(encoded(6, suffix, start=i) for i, suffix in enumerate(CONTAINERS))]
 
 
 def long_file() -> Recording:

@@ -22,6 +22,7 @@ MAX_FILLING = 64 << 20  # bytes that a lost stretch may have had
 FRAGMENT_HEAD = 1_024  # bytes that tell where it was
 MAX_LOST = 100  # places where something else than a box stands
 SEARCH_BYTES = 1 << 16
+ZEROS = bytes(1 << 16)  # what filling is made of: the same ones again and again
 NO_INDEX = "it has no index (moov), which its recorder writes at the end"
 NO_BOX = "what stands there is no box"
 
@@ -148,14 +149,8 @@ def _filling(file: BinaryIO, lost: "_Box", origin: int) -> list[Stretch]:
     size = lost.end - lost.at + max(0, missing)
     if size < 8:
         return []
-    inside = [(0, min(block, lost.end)) for block in _blocks(size - 8, lost.end)]
-    return [struct.pack(">I4s", size, b"free"), *inside]
-
-
-def _blocks(size: int, most: int) -> Iterator[int]:
-    while size > 0:
-        yield min(size, most)
-        size -= most
+    whole, rest = divmod(size - 8, len(ZEROS))
+    return [struct.pack(">I4s", size, b"free"), *([ZEROS] * whole), ZEROS[:rest]]
 
 
 def _offset(file: BinaryIO, at: int) -> int:

@@ -1,10 +1,16 @@
 """A short run of `make fuzz`; and what long runs found stays mended."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
-from tests.fuzz import seeds
+from tests.conftest import ROOT
+from tests.fuzz import seeds, targets
 from tests.fuzz.hear import hear
 from tests.fuzz.mutations import mutate
+from tests.fuzz.targets import TARGETS
 
 MUTATIONS = 1_000
 
@@ -27,3 +33,29 @@ def test_a_mutated_recording_is_heard_or_refused_with_a_sentence(recordings: lis
     found = {hear(mutate(number, recordings)) for number in range(MUTATIONS)}
     assert {"heard", "UnsupportedAudio", "TruncatedAudio"} <= found
     assert "MemoryError" not in found
+
+
+@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.filterwarnings("ignore:.*encountered in:RuntimeWarning")
+def test_no_mutation_makes_a_reader_stumble(name: str, recordings: list[bytes]) -> None:
+    sound = targets.seeds(name, recordings)
+    for data in [*sound, *(mutate(number, sound) for number in range(200))]:
+        TARGETS[name](data)
+
+
+GUIDED = {"readers": 400, "plain_wav": 20_000, "events": 3_000, "forms": 500}  # how many, in a few seconds
+
+
+@pytest.mark.parametrize("name", GUIDED)
+def test_nor_does_one_that_is_guided_by_what_it_reaches(
+    name: str, recordings: list[bytes], tmp_path: Path
+) -> None:
+    pytest.importorskip("atheris")
+    (tmp_path / "seeds").mkdir()
+    for number, data in enumerate(recordings):
+        (tmp_path / "seeds" / f"{number:03}").write_bytes(data)
+    command = [sys.executable, "-m", "tests.fuzz.guided", name, str(tmp_path), "--runs", str(GUIDED[name])]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, errors="replace")
+    assert done.returncode == 0, done.stderr[-4_000:]
+    assert list((tmp_path / "found").iterdir()) == []
+    assert len(list((tmp_path / "guided" / name).iterdir())) > 5  # some went new ways

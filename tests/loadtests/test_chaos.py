@@ -3,9 +3,9 @@
 import pytest
 
 from loadtests.asking import Outcome
-from loadtests.chaos import Course, Sample, problems, slope_percent, typical_descriptors
+from loadtests.chaos import Course, Sample, grown, likeness, problems, slope_percent, typical
 
-TEXTS = {"clip": "lungs are clear"}
+TEXTS = {"clip": "lungs are clear", "live: clip": "lungs are clear on both sides"}
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,7 @@ TEXTS = {"clip": "lungs are clear"}
         Outcome("streamed", "clip", 429, None, "busy", retry_after=True),
         Outcome("hung up", "clip", 499),
         Outcome("bad", "clip", 415, None, "unsupported_format"),
-        Outcome("live", "clip", 200, "heard otherwise, as it was live"),
+        Outcome("live", "clip", 200, "lungs are clear at both sides"),
     ],
 )
 def test_a_text_or_an_honest_refusal_is_none(outcome: Outcome) -> None:
@@ -28,6 +28,7 @@ def test_a_text_or_an_honest_refusal_is_none(outcome: Outcome) -> None:
     [
         Outcome("plain", "clip", 200, "lungs are clean"),
         Outcome("native", "clip", 200, "lungs are clean"),
+        Outcome("live", "clip", 200, "both sides"),
         Outcome("streamed", "clip", 200, None, "cut short"),
         Outcome("plain", "clip", 500, None, "no error of ours"),
         Outcome("plain", "clip", 503, None, "not_ready", retry_after=False),
@@ -40,9 +41,9 @@ def test_anything_else_is_one(outcome: Outcome) -> None:
     assert len(problems(Course([outcome]), TEXTS)) == 1
 
 
-def test_a_request_that_was_cut_at_the_end_is_one_and_so_is_a_status() -> None:
-    course = Course(cut=[Outcome("plain", "clip", 0, None, "ReadError")], exit_status=1)
-    assert len(problems(course, TEXTS)) == 2
+def test_so_are_a_request_cut_at_the_end_a_status_and_a_model_that_stays_away() -> None:
+    course = Course(cut=[Outcome("plain", "clip", 0, None, "ReadError")], exit_status=1, away_s=[3, 120])
+    assert len(problems(course, TEXTS)) == 3
 
 
 def test_memory_is_compared_behind_its_first_third() -> None:
@@ -53,4 +54,17 @@ def test_memory_is_compared_behind_its_first_third() -> None:
 
 def test_descriptors_are_told_without_the_bursts() -> None:
     counts = [78, 78, 78, 80, 140, 80, 81, 81, 104]
-    assert typical_descriptors([Sample(i, 300.0, count, 20) for i, count in enumerate(counts)]) == (80, 81)
+    samples = [Sample(i, 300.0, count, 20) for i, count in enumerate(counts)]
+    assert typical(samples, "descriptors") == (80, 81)
+    assert grown(samples) == []
+
+
+def test_what_grows_is_a_problem() -> None:
+    leaks = [Sample(100 * i, 300 + i, 80 + 5 * i, 20 + 3 * i) for i in range(30)]
+    assert [each.split()[0] for each in grown(leaks)] == ["memory", "descriptors", "threads"]
+    assert grown([]) == []
+
+
+def test_words_are_alike() -> None:
+    assert likeness("a b c d", "a b c d") == 1
+    assert likeness("a b", "c d") == 0

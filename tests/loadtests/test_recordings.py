@@ -5,7 +5,7 @@ import io
 import pytest
 import soundfile
 
-from loadtests.recordings import FIVE_SECONDS, FORMATS, dictations, encoded, speech
+from loadtests.recordings import CONTAINERS, FIVE_SECONDS, FORMATS, dictations, encoded, of_all_kinds, speech
 from medasr_service.audio import stream as audio
 
 
@@ -18,7 +18,11 @@ def test_lengths_and_formats_are_mixed() -> None:
     assert len({recording.key for recording in recordings}) == len(recordings)
 
 
-@pytest.mark.parametrize("suffix", FORMATS)
+def test_chaos_sends_files_of_all_kinds() -> None:
+    assert {recording.suffix for recording in of_all_kinds()} == {*FORMATS, *CONTAINERS}
+
+
+@pytest.mark.parametrize("suffix", [*FORMATS, *CONTAINERS])
 def test_a_recording_is_as_long_as_it_says_in_every_format(suffix: str) -> None:
     recording = encoded(5, suffix)
     info = audio.inspect(io.BytesIO(recording.data), max_duration_s=60, max_channels=1)
