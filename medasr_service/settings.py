@@ -107,6 +107,17 @@ class Settings(BaseSettings):
     verify_max_wer: float = Field(0.5, ge=0)
     verify_max_wer_increase: float = 0.1
     verify_max_critical: int = Field(0, ge=0)
+    jobs: bool = False
+    jobs_dir: str | None = None
+    jobs_key: SecretStr | None = None
+    jobs_key_file: Path | None = None
+    jobs_database_url: SecretStr | None = None
+    jobs_ttl_h: float = Field(24.0, gt=0, allow_inf_nan=False)
+    jobs_at_once: int = Field(2, ge=1, le=64)
+    max_jobs: int = Field(1000, ge=1)
+    job_url_hosts: Annotated[list[str], NoDecode] = []
+    job_webhook_hosts: Annotated[list[str], NoDecode] = []
+    job_webhook_secret: SecretStr | None = None
     live_step_s: float = Field(0.4, ge=0.1, le=2)
     live_context_s: float = Field(0.6, ge=0.2, le=2)
     live_left_context_s: float = Field(3.0, ge=1, le=4)
@@ -117,7 +128,9 @@ class Settings(BaseSettings):
     max_live_streams: int = Field(16, ge=1)
     max_live_duration_s: float = Field(3600.0, gt=0)
 
-    @field_validator("cache_dir", "spool_dir", "keywords_file", "api_keys_file", "model", "lm")
+    @field_validator(
+        *("cache_dir", "spool_dir", "keywords_file", "api_keys_file", "model", "lm", "jobs_dir", "jobs_key_file")
+    )
     @classmethod
     def _expand_home(cls, place: Path | str | None) -> Path | str | None:
         """Where it begins with ~; the type stays."""
@@ -169,7 +182,7 @@ class Settings(BaseSettings):
         """The names with dots under which a service without keys answers."""
         return _split((self.allow_hosts or "").lower())
 
-    @field_validator("model_aliases", mode="before")
+    @field_validator("model_aliases", "job_url_hosts", "job_webhook_hosts", mode="before")
     @classmethod
     def _listed(cls, names: object) -> object:
         return _split(names) if isinstance(names, str) else names

@@ -5,6 +5,7 @@ in a stream: it holds a few windows.
 """
 
 import asyncio
+import copy
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
@@ -89,6 +90,12 @@ class Transcriber:
         beam = language_model.load(checkpoint, vocabulary, settings)
         confidence = Confidence.load(checkpoint.folder)
         return cls(infer, vocabulary, checkpoint.geometry, settings, beam, confidence, reader)
+
+    def through(self, infer: Infer) -> "Transcriber":
+        """The same, but for the way to the model."""
+        other = copy.copy(self)
+        other._infer = infer
+        return other
 
     @property
     def decodings(self) -> tuple[Decoding, ...]:

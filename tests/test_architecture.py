@@ -31,12 +31,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "accounts": {"errors"},
     "live": {"transcriber", "decoding", "audio", "text", "model", "settings", "errors"},
     "evaluation": {"transcriber", "text", "model", "errors"},
+    "jobs": {"transcriber", "audio", "text", "model", "settings", "errors"},
     "api": {
-        *("accounts", "live", "transcriber", "decoding", "audio", "text", "model", "settings", "errors"),
+        *("accounts", "jobs", "live", "transcriber", "decoding", "audio", "text", "model", "settings", "errors"),
         "version",
     },
     "serving": {
-        *("api", "accounts", "transcriber", "engines", "audio", "text", "model", "settings", "errors"),
+        *("api", "accounts", "jobs", "transcriber", "engines", "audio", "text", "model", "settings", "errors"),
     },
     "cli": {
         *(
@@ -157,6 +158,13 @@ def test_the_product_never_imports(package: str) -> None:
 def test_only_the_scoring_knows_jiwer() -> None:
     """It is in an extra: the service runs without."""
     assert _users_of("jiwer") == {"medasr_service/evaluation/scoring.py"}
+
+
+def test_only_jobs_know_their_engine() -> None:
+    """And only its own process: it costs 70 MB. What it needs besides is in the same extra."""
+    assert _users_of("dbos", "psycopg", "sqlalchemy") == {"medasr_service/jobs/engine.py"}
+    others = _users_of("cryptography", "fsspec", "standardwebhooks")
+    assert all(user.startswith("medasr_service/jobs/") for user in others)
 
 
 def test_no_module_without_a_noun() -> None:

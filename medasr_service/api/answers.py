@@ -138,5 +138,6 @@ class Health(BaseModel):
     engine: str | None = None
     decodings: list[Literal["greedy", "lm"]] | None = None
     low_confidence: Probability | None = Field(None, description="Words less probable are doubtful")
+    jobs: bool | None = None
     demo: bool | None = None
     notice: str | None = None

@@ -38,9 +38,14 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.served = None
     app.state.upload_room = Room.of(settings)
     key = [] if settings.is_open else [_BEARER]
+    app.state.jobs = None
     app.include_router(transcriptions.router, dependencies=key)
     app.include_router(subtitles.router, dependencies=key)
     app.include_router(realtime.router)
+    if settings.jobs:
+        from medasr_service.api import jobs
+
+        app.include_router(jobs.router, dependencies=key)
     _add_models(app, key)
     app.add_api_route(
         "/health",
@@ -100,6 +105,7 @@ def _health(request: Request) -> JSONResponse:
         "engine": served.engine or None,
         "decodings": list(served.transcriber.decodings),  # lm: with a language model
         "low_confidence": request.app.state.settings.low_confidence,
+        "jobs": request.app.state.settings.jobs,  # whether /v1/jobs is there
         "demo": served.checkpoint.demo,
         "version": VERSION,
         **served.notice,

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, aclosing
+from itertools import count
 from typing import Any
 
 from starlette.responses import StreamingResponse
@@ -23,6 +24,7 @@ class EventStream(StreamingResponse):
     """Sends each event as soon as it is there; an error in the middle is the last event.
 
     Headers wait for the first event, COMMENT_S at most, so that what fails at once has a status of its own.
+    ``first_id``: of the first event, where each has one, so that a client who was cut off can say where.
     ``comment`` says how far the work is, where no event comes. ``resources`` are closed behind the last
     event, or as soon as the client hangs up, or takes nothing for ``send_timeout_s``.
     """
@@ -36,8 +38,10 @@ class EventStream(StreamingResponse):
         resources: AsyncExitStack,
         *,
         send_timeout_s: float,
+        first_id: int | None = None,
     ) -> None:
         super().__init__((), headers=HEADERS)
+        self._ids = None if first_id is None else count(first_id)
         self._events = events
         self._comment = comment
         self._resources = resources
@@ -103,7 +107,8 @@ class EventStream(StreamingResponse):
                     return
                 finally:
                     coming = None
-                yield _data(event)
+                number = "" if self._ids is None else f"id: {next(self._ids)}\n"
+                yield number + _data(event)
         finally:
             if coming:
                 coming.cancel()

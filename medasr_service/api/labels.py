@@ -13,12 +13,12 @@ from medasr_service.api.keys import METRICS, PAGE, PROBES
 from medasr_service.api.request_ids import RequestIds
 
 AUDIO = frozenset({"/v1/audio/transcriptions", "/v1/audio/translations", "/transcribe"})
-API = AUDIO | frozenset({"/v1/realtime", "/v1/models", "/v1/audio/subtitles"})
+API = AUDIO | frozenset({"/v1/realtime", "/v1/models", "/v1/jobs", "/v1/audio/subtitles"})
 DOCS = frozenset(
     {"/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json", "/asyncapi.yaml", "/schema.json"}
 )
 ROUTES = API | DOCS | METRICS | PAGE | PROBES
-FOLDERS = ("/v1/models/", "/panel/", "/static-offline-docs/")
+FOLDERS = ("/v1/models/", "/v1/jobs/", "/panel/", "/static-offline-docs/")
 OTHER = "/other"
 _SENT = "medasr.path"
 

@@ -125,7 +125,23 @@ def parse(form: FormData, query: QueryParams) -> Parameters:
     A list may come as ``name[]``, as the SDK sends it, ``name``, ``name[0]``, as one JSON array, and, where
     its members hold no commas, parted by them. Raises InvalidRequest that names the field.
     """
-    fields = {**_fields(query), **_fields(form)}
+    return _checked({**_fields(query), **_fields(form)})
+
+
+def parse_json(body: dict[str, Any]) -> Parameters:
+    """The same fields where they come as JSON."""
+    return _checked({name: value for name, value in body.items() if value is not None})
+
+
+def asked_again(first: dict[str, Any], query: QueryParams) -> Parameters:
+    """The fields of a job with what its result is asked for in: what belongs to another format goes."""
+    now = _fields(query)
+    if now.get("response_format", first.get("response_format")) != first.get("response_format"):
+        first = {k: v for k, v in first.items() if k not in ("timestamp_granularities", "include")}
+    return _checked({**first, **now})
+
+
+def _checked(fields: dict[str, Any]) -> Parameters:
     _check_known(fields)
     try:
         parameters = Parameters.model_validate(fields)

@@ -21,7 +21,7 @@ from medasr_service.audio.reader import in_thread
 from medasr_service.errors import EmptyAudio, InvalidAudio, InvalidRequest
 from medasr_service.settings import Settings
 from medasr_service.text import formats
-from medasr_service.text.transcript import Transcript
+from medasr_service.text.transcript import Segment, Transcript
 from medasr_service.transcriber import Options
 
 router = APIRouter(tags=["audio"])
@@ -47,7 +47,7 @@ async def transcribe(request: Request) -> Response:
         if upload.fields.stream:
             return await _stream(request, upload, stack)
         transcript = await _transcribe(request, upload)
-    return _answer(transcript, upload)
+    return answer(transcript, upload.fields, upload.served)
 
 
 @router.post(
@@ -89,7 +89,7 @@ async def _upload(request: Request, state: State, file_field: str) -> AsyncItera
             fields = parameters.parse(form, request.query_params)
             if fields.model is not None and not served.serves(fields.model):
                 raise served.refusal(fields.model, status=400)
-            recording = _recording(form, file_field)
+            recording = recording_of(form, file_field)
             yield _Upload(served, settings, recording, fields, fields.options(settings))
         except InvalidAudio as error:
             error.param = file_field
@@ -103,22 +103,40 @@ async def _transcribe(request: Request, upload: _Upload) -> Transcript:
     return await while_connected(request.receive, work)
 
 
-def _answer(transcript: Transcript, upload: _Upload) -> Response:
-    fields = upload.fields
+def answer(transcript: Transcript, fields: Parameters, served: Served, model: str = "") -> Response:
+    """In the format that is asked for; ``model``: which one has heard it, where that may be another one."""
     if fields.response_format in formats.TEXT_FORMATS:
         write, media_type = formats.TEXT_FORMATS[fields.response_format]
         return PlainTextResponse(write(transcript), media_type=media_type)
     if fields.response_format == "json":
         return JSONResponse(formats.to_json(transcript, logprobs="logprobs" in fields.include))
-    return JSONResponse(_verbose(transcript, upload))
+    return JSONResponse(verbose(transcript, fields, served, model))
 
 
-def _verbose(transcript: Transcript, upload: _Upload) -> formats.Json:
-    granularities = upload.fields.timestamp_granularities
+def verbose(transcript: Transcript, fields: Parameters, served: Served, model: str = "") -> formats.Json:
+    granularities = fields.timestamp_granularities
     body = formats.to_verbose_json(
         transcript, words="word" in granularities, segments="segment" in granularities
     )
-    return {**body, "model": upload.served.checkpoint.id, **upload.served.notice}
+    return {**body, "model": model or served.checkpoint.id, **served.notice}
+
+
+def event(segment: Segment, fields: Parameters, progress: formats.Json) -> formats.Json:
+    """A segment in a stream of them; in verbose_json with its times, and how far the work is."""
+    delta = formats.to_delta(segment, logprobs="logprobs" in fields.include)
+    if fields.response_format != "verbose_json":
+        return delta
+    words = "word" in fields.timestamp_granularities
+    return {**delta, **formats.to_segment(segment, words=words), "progress": progress}
+
+
+def last_event(transcript: Transcript, fields: Parameters, served: Served, model: str = "") -> formats.Json:
+    frame_s = served.checkpoint.geometry.frame_s
+    done = formats.to_done(transcript, frame_s=frame_s, logprobs="logprobs" in fields.include)
+    return {
+        **(verbose(transcript, fields, served, model) if fields.response_format == "verbose_json" else {}),
+        **done,
+    }
 
 
 async def _stream(request: Request, upload: _Upload, resources: AsyncExitStack) -> EventStream:
@@ -129,9 +147,6 @@ async def _stream(request: Request, upload: _Upload, resources: AsyncExitStack) 
         request.receive, transcriber.inspect(upload.recording, upload.options.damaged)
     )
     heard_s = 0.0
-    verbose = fields.response_format == "verbose_json"
-    logprobs = "logprobs" in fields.include
-    words = "word" in fields.timestamp_granularities
 
     def progress() -> formats.Json:
         return {"seconds": round(heard_s, 3), "duration": round(info.duration, 3)}
@@ -146,13 +161,8 @@ async def _stream(request: Request, upload: _Upload, resources: AsyncExitStack) 
         async with aclosing(stream):
             async for segment in stream:
                 found.append(segment)
-                extra = {**formats.to_segment(segment, words=words), "progress": progress()}
-                yield {**formats.to_delta(segment, logprobs=logprobs), **(extra if verbose else {})}
-        transcript = transcriber.joined(found, info, warned)
-        done = formats.to_done(
-            transcript, frame_s=upload.served.checkpoint.geometry.frame_s, logprobs=logprobs
-        )
-        yield {**(_verbose(transcript, upload) if verbose else {}), **done}
+                yield event(segment, fields, progress())
+        yield last_event(transcriber.joined(found, info, warned), fields, upload.served)
 
     return EventStream(
         events(),
@@ -162,7 +172,7 @@ async def _stream(request: Request, upload: _Upload, resources: AsyncExitStack) 
     )
 
 
-def _recording(form: FormData, field: str) -> BinaryIO:
+def recording_of(form: FormData, field: str) -> BinaryIO:
     file = form.get(field)
     if not isinstance(file, UploadFile):
         raise InvalidRequest(f"The request has no field {field!r} with a recording.", param=field)

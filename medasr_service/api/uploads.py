@@ -1,7 +1,8 @@
 """Uploads: bounded in size and in time, read into the fields of a form."""
 
+import json
 import time
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, UploadFile
@@ -120,6 +121,22 @@ class _AudioFormParser(MultiPartParser):
             for file in self._files_to_close_on_error:
                 if id(file) not in kept:
                     file.close()
+
+
+async def read_json(request: Request) -> dict[str, Any]:
+    """A body of fields alone. Raises InvalidRequest."""
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > FIELDS_BYTES:
+            raise InvalidRequest(f"The JSON has more than {FIELDS_BYTES:,} bytes.")
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise InvalidRequest("The body is no JSON object.")
+    return found
 
 
 async def read_form(request: Request, settings: Settings, room: Room, *, file_field: str) -> FormData:

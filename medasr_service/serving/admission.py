@@ -16,6 +16,7 @@ from medasr_service.model.geometry import Emission, Waveform
 PATIENCE = 0.2  # seconds that a window may wait longer for each second that it is longer
 ATTEMPTS = 2  # of each call: whoever was with a worker that died is given to another, once
 AWAY_S = 60.0  # for a worker to come, where there is none
+JOB_PATIENCE_S = 60.0  # that a window of a job may wait longer than one for which somebody waits
 
 
 class Worker(Protocol):
@@ -60,10 +61,13 @@ class Admission:
         self._again = asyncio.Lock()
         self._giving_up: asyncio.TimerHandle | None = None
 
-    async def infer(self, waveforms: list[Waveform]) -> list[Emission]:
-        """Raises NotReady where no worker comes back, or this call is what takes them down."""
+    async def infer(self, waveforms: list[Waveform], *, patience_s: float = 0.0) -> list[Emission]:
+        """``patience_s``: JOB_PATIENCE_S for what yields to all others, and comes all the same in the end.
+
+        Raises NotReady where no worker comes back, or this call is what takes them down.
+        """
         due = self._clock() + PATIENCE * sum(map(len, waveforms)) / self._sample_rate
-        emissions = await self._attempt(waveforms, due)
+        emissions = await self._attempt(waveforms, due + patience_s)
         for _ in range(ATTEMPTS - 1):
             if emissions is None:
                 async with self._again:  # alone of those that were there: it shows whose fault it is

@@ -32,6 +32,10 @@ def check(settings: Settings) -> tuple[Checkpoint, str, Layout]:
 
     if not spool.holds_largest(settings):
         log.warning("the disk of uploads is smaller than max_upload_mb: the largest get 503")
+    if settings.jobs:
+        from medasr_service.serving import jobs
+
+        jobs.check(settings)
     found = resolve(settings)
     Transcriber.of(found, _nothing_heard, settings)
     chosen = _layout(settings, engines.prepare(found, settings))

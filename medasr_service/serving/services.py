@@ -304,12 +304,26 @@ class MedASR:
 
     @bentoml.on_startup
     async def start_warm_up(self) -> None:
-        shutdown.defer(self._served.drain, SETTINGS.drain_timeout_s, parent=SUPERVISOR, hand_over=True)
+        shutdown.defer(self._drain, SETTINGS.drain_timeout_s, parent=SUPERVISOR, hand_over=True)
         self._keeping = [asyncio.create_task(each.keep()) for each in self._workers]
         for each in self._keeping:
             each.add_done_callback(_log_failure)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, keys().reload)
         self._looking = asyncio.create_task(keys().watch())
+        if SETTINGS.jobs:
+            from medasr_service.serving import jobs
+
+            state = application().state
+            state.jobs = jobs.of(SETTINGS, self._served, self._admission, state.upload_room)
+            self._jobs = asyncio.create_task(state.jobs.keep())
+            self._jobs.add_done_callback(_log_failure)
+
+    async def _drain(self) -> None:
+        """Jobs are left where they are: whoever starts next goes on."""
+        if jobs := application().state.jobs:
+            self._jobs.cancel()
+            await asyncio.to_thread(jobs.close)
+        await self._served.drain()
 
     @bentoml.on_shutdown
     def end_decoders(self) -> None:
