@@ -10,6 +10,8 @@ MedASRError                   500
 │   ├── UploadStalled         408  nothing came for ``upload_idle_timeout_s``, or too little in all
 │   ├── UploadTooLarge        413  more bytes than ``max_upload_mb``
 │   ├── ModelNotFound         404  no such model here
+│   ├── JobNotFound           404  no such job, or another client's
+│   ├── UrlRefused            400  a job must not ask the host of this address
 │   ├── Unauthorized          401  no API key, or a wrong one
 │   └── Forbidden             403  a page of another origin, or a host name that may be one's
 ├── ClientDisconnected        499  nobody waits for the answer any more (nginx's code)
@@ -92,6 +94,18 @@ class UploadTooLarge(InvalidRequest):
 class ModelNotFound(InvalidRequest):
     status = 404
     code = "model_not_found"
+
+
+class JobNotFound(InvalidRequest):
+    status = 404
+    code = "job_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no such job.")
+
+
+class UrlRefused(InvalidRequest):
+    code = "url_not_allowed"
 
 
 class Unauthorized(InvalidRequest):

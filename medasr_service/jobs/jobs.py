@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from medasr_service.audio.reader import in_thread
-from medasr_service.errors import Busy, InvalidRequest, MedASRError, NotReady
+from medasr_service.errors import Busy, InvalidRequest, JobNotFound, MedASRError, NotReady
 from medasr_service.jobs import sealed, webhook
 from medasr_service.jobs.outward import Allowed
 from medasr_service.jobs.record import SEGMENTS, Asked, Failure, Heard, Job
@@ -26,14 +26,6 @@ SWEEP_S = 60.0
 SETTLED_S = 30.0  # after its end, nothing of a job is under way anywhere
 
 log = logging.getLogger("bentoml.medasr")
-
-
-class JobNotFound(InvalidRequest):
-    status = 404
-    code = "job_not_found"
-
-    def __init__(self) -> None:
-        super().__init__("There is no such job.")
 
 
 class Unusable(Exception):

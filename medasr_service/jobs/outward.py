@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
-from medasr_service.errors import InvalidRequest, UploadTooLarge
+from medasr_service.errors import InvalidRequest, UploadTooLarge, UrlRefused
 
 MAX_REDIRECTS = 5
 REDIRECTS = (301, 302, 303, 307, 308)
@@ -22,12 +22,6 @@ LATER = (408, 425, 429)  # besides 500 and above: it may go well in a while
 CONNECT_S = 10.0
 # An IPv4 address may hide in these: of 6to4, Teredo, NAT64.
 TRANSLATED = tuple(map(IPv6Network, ("2002::/16", "2001::/32", "64:ff9b::/96", "64:ff9b:1::/48")))
-
-
-class Refused(InvalidRequest):
-    """An address that may not be asked."""
-
-    code = "url_not_allowed"
 
 
 class Unreachable(Exception):
@@ -47,20 +41,22 @@ class Allowed:
                 self._names.append(host.lower().rstrip("."))
 
     def check(self, text: str, param: str) -> URL:
-        """The URL. Raises Refused; what it says names no secret part of it."""
+        """The URL. Raises UrlRefused; what it says names no secret part of it."""
         try:
             url = URL(text)
             host = (url.host or "").lower().rstrip(".")
         except ValueError:
             host = ""
         if not host or url.scheme not in ("http", "https"):
-            raise Refused(f"{param} is no address: it begins with https://", param=param)
+            raise UrlRefused(f"{param} is no address: it begins with https://", param=param)
         try:
             found = self.address(host)
         except ValueError:
             found = any(fnmatchcase(host, name) for name in self._names)
         if not found:
-            raise Refused(f"The host of {param} is not among those that this service may ask.", param=param)
+            raise UrlRefused(
+                f"The host of {param} is not among those that this service may ask.", param=param
+            )
         return url
 
     def address(self, text: str) -> bool:
@@ -101,7 +97,7 @@ async def fetch(
 ) -> AsyncGenerator[bytes, None]:
     """The bytes of a recording, as they come.
 
-    Raises Refused, UploadTooLarge, InvalidRequest where there is nothing to be had, Unreachable.
+    Raises UrlRefused, UploadTooLarge, InvalidRequest where there is nothing to be had, Unreachable.
     """
     url = allowed.check(text, "url")
     try:
@@ -132,7 +128,7 @@ def _next(allowed: Allowed, url: URL, location: str) -> URL:
     except ValueError:
         target = URL()
     if url.scheme == "https" and target.scheme != "https":
-        raise Refused("The url redirects to a place that is not encrypted.", param="url")
+        raise UrlRefused("The url redirects to a place that is not encrypted.", param="url")
     return allowed.check(str(target), "url")
 
 

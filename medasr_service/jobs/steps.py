@@ -8,10 +8,10 @@ from contextlib import aclosing
 from typing import Any, BinaryIO
 
 from medasr_service.audio.reader import in_thread
-from medasr_service.errors import InvalidRequest, MedASRError, NotReady
+from medasr_service.errors import InvalidRequest, MedASRError, NotReady, UrlRefused
 from medasr_service.jobs import outward, webhook
 from medasr_service.jobs.hearing import Hearing
-from medasr_service.jobs.outward import Allowed, Refused, Unreachable
+from medasr_service.jobs.outward import Allowed, Unreachable
 from medasr_service.jobs.record import Asked, Failure, Inspected
 from medasr_service.jobs.sealed import Broken
 from medasr_service.jobs.store import WORK, Store
@@ -145,7 +145,7 @@ class Steps:
             return await webhook.post(
                 self._webhooks, asked.webhook_url, secret.get_secret_value(), number, body
             )
-        except Refused:  # it was allowed when the job came
+        except UrlRefused:  # it was allowed when the job came
             return "failed"
 
     async def _fail(self, place: str, error: MedASRError) -> None:

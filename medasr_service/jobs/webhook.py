@@ -40,7 +40,7 @@ def message(job: str, place: str, *, failed: bool, ended_s: float) -> tuple[str,
 
 
 async def post(allowed: Allowed, url: str, secret: str, number: str, body: str) -> str:
-    """ "delivered", "failed" where it is of no use to try again, or "again". Raises Refused."""
+    """ "delivered", "failed" where it is of no use to try again, or "again". Raises UrlRefused."""
     target = allowed.check(url, "webhook_url")
     now = datetime.now(UTC)
     headers = {

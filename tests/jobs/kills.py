@@ -1,7 +1,7 @@
 """Processes of a service with jobs, killed at random moments: python -m tests.jobs.kills --kills 50.
 
-Each job must end with the text that the request without jobs is answered with, letter by letter, and who reads
-its events must read each segment once.
+Each job must end with the text that the request without jobs is answered with, letter by letter, and who
+reads its events must read each segment once.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import numpy as np
 import psutil
 import soundfile
 
-from tests.conftest import CLIPS, PATIENCE_S, Service
+from tests.conftest import CLIPS, PATIENCE_S, ROOT, Service
 
 KINDS = ("engine", "entry", "model", "all")
 KEY = "bm9ib2R5IGtlZXBzIGFueXRoaW5nIHdpdGggdGhlc2U="  # of nobody
@@ -74,9 +74,7 @@ def asked(service: Service, path: str) -> httpx.Response:
 
 
 def submit(service: Service, recording: bytes, **fields: str) -> str:
-    answer = httpx.post(
-        f"{service.url}/v1/jobs", files={"file": recording}, data=fields, timeout=PATIENCE_S
-    )
+    answer = httpx.post(f"{service.url}/v1/jobs", files={"file": recording}, data=fields, timeout=PATIENCE_S)
     assert answer.status_code == 202, answer.text
     return str(answer.headers["location"])
 
@@ -146,15 +144,17 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        folder, started = Path(name), []
+        folder = Path(name)
+        started: list[Service] = []
 
         def start() -> Service:
             (folder / str(len(started))).mkdir()
-            started.append(Service(folder / str(len(started)) / "log.txt", **settings(folder / "jobs")))
+            log = folder / str(len(started)) / "log.txt"
+            started.append(Service(log, "service:MedASR", ROOT, (), **settings(folder / "jobs")))
             return started[-1]
 
         try:
-            run(start, options.kills, random.Random(options.seed))  # noqa: S311
+            run(start, options.kills, random.Random(options.seed))
         finally:
             for each in started:
                 each.stop()

@@ -8,7 +8,7 @@ import pytest
 from medasr_service.errors import NotReady
 from medasr_service.model.geometry import Emission, Waveform
 from medasr_service.serving import admission as admissions
-from medasr_service.serving.admission import Admission
+from medasr_service.serving.admission import JOB_PATIENCE_S, Admission
 
 RATE = 16_000
 LIMIT = 30 * RATE
@@ -100,6 +100,60 @@ async def test_a_long_window_does_not_wait_for_ever_behind_short_ones() -> None:
     assert model.came == [30, 2, 2, 2, 20, 2, 2]
     for each in calls:
         each.cancel()
+
+
+async def before_a_clip(patience_s: list[float]) -> list[float]:
+    """What the model hears between the coming of a clip and its turn, beside recordings of these patiences."""
+    model, clock = Model(), Clock()
+    admission = Admission([model], LIMIT, RATE, clock)
+
+    async def recording(each_s: float) -> None:
+        while True:
+            await admission.infer([np.zeros(20 * RATE, np.float32)], patience_s=each_s)
+
+    others = [asyncio.create_task(recording(each)) for each in patience_s for _ in range(2)]  # in flight
+    await settle()
+    clip = call(admission, 3)
+    await settle()
+    heard = len(model.came)
+    while 3 not in model.came:
+        clock.now += 1
+        model.answers[len(model.came) - 1].set_result(None)
+        await settle()
+    for each in (clip, *others):
+        each.cancel()
+    await asyncio.gather(clip, *others, return_exceptions=True)
+    return model.came[:heard]
+
+
+async def test_a_clip_waits_beside_ten_jobs_for_what_it_waits_for_beside_one_long_file() -> None:
+    beside_file = await before_a_clip([0.0])
+    assert await before_a_clip([JOB_PATIENCE_S] * 10) == beside_file
+    assert await before_a_clip([0.0, *[JOB_PATIENCE_S] * 10]) == beside_file
+
+
+async def test_jobs_go_behind_long_files_and_come_all_the_same() -> None:
+    model, clock = Model(), Clock()
+    admission = Admission([model], LIMIT, RATE, clock)
+    lengths = iter(range(21, 30))
+
+    async def files() -> None:
+        for length in lengths:
+            await admission.infer([np.zeros(length * RATE, np.float32)])
+
+    calls = [asyncio.create_task(files()) for _ in range(2)]
+    await settle()
+    job = asyncio.create_task(admission.infer([np.zeros(20 * RATE, np.float32)], patience_s=JOB_PATIENCE_S))
+    for _ in range(6):
+        await settle()
+        assert 20 not in model.came
+        clock.now += JOB_PATIENCE_S / 5
+        model.answers[len(model.came) - 1].set_result(None)
+    await settle()
+    assert 20 in model.came  # although others wait still
+    for each in (*calls, job):
+        each.cancel()
+    await asyncio.gather(*calls, job, return_exceptions=True)
 
 
 @pytest.mark.parametrize("which", ["waiting", "with the model"])

@@ -1,0 +1,96 @@
+"""Where sound and text of jobs lie."""
+
+import errno
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from medasr_service.errors import NoRoom
+from medasr_service.jobs.sealed import Seal
+from medasr_service.jobs.store import Store, made_s, new_place
+from tests.jobs.conftest import MASTER
+
+PLACE = new_place(1_700_000_000.5)
+
+
+def files(store: Store) -> set[str]:
+    root = Path(str(store.folder))
+    return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+
+
+def test_a_place_says_when_it_was_made_and_cannot_be_guessed() -> None:
+    assert made_s(PLACE) == 1_700_000_000.5
+    assert new_place(1_700_000_001) > PLACE
+    assert new_place(1.0) != new_place(1.0)
+
+
+def test_what_is_written_is_read_under_the_same_name_alone(store: Store) -> None:
+    store.write(PLACE, "record", [b"what", b" was said"], about="a")
+    assert store.load(PLACE, "record", about="a") == b"what was said"
+    assert store.load(PLACE, "record", about="b") is None
+    assert store.load(PLACE, "sound") is None
+    assert files(store) == {f"{PLACE}/record"}
+    assert b"said" not in (Path(str(store.folder)) / PLACE / "record").read_bytes()
+    assert Path(str(store.folder)).stat().st_mode & 0o077 == 0
+
+
+def test_a_file_that_was_cut_counts_as_none(store: Store) -> None:
+    store.write(PLACE, "result", [b"text"])
+    path = Path(str(store.folder)) / PLACE / "result"
+    path.write_bytes(path.read_bytes()[:-1])
+    assert store.load(PLACE, "result") is None
+
+
+def test_a_file_that_is_written_again_is_whole_before_and_after(store: Store) -> None:
+    store.write(PLACE, "part-0", [b"one"])
+
+    def broken() -> Iterator[bytes]:
+        yield b"two"
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        store.write(PLACE, "part-0", broken())
+    assert store.load(PLACE, "part-0") == b"one"
+    assert files(store) == {f"{PLACE}/part-0"}
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_said_and_leaves_nothing_behind(store: Store, number: int) -> None:
+    def full() -> Iterator[bytes]:
+        yield b"some"
+        raise OSError(number, "full")
+
+    with pytest.raises(NoRoom):
+        store.write(PLACE, "sound", full())
+    assert files(store) == set()
+
+
+def test_files_go_by_name_by_pattern_and_with_their_place(store: Store) -> None:
+    for name in ("sound", "window-0", "window-11", "part-0", "result"):
+        store.write(PLACE, name, [b""])
+    store.remove(PLACE, "window-*", "sound", "never-there")
+    assert files(store) == {f"{PLACE}/part-0", f"{PLACE}/result"}
+    assert store.places() == [PLACE]
+    store.remove(PLACE)
+    store.remove(PLACE)
+    assert store.places() == []
+
+
+@pytest.mark.parametrize("place", ["", ".", "..", "../x", "a" * 27, PLACE + "/x", PLACE.upper()])
+def test_nothing_but_a_place_is_touched(store: Store, place: str) -> None:
+    with pytest.raises(ValueError, match="no place"):
+        store.remove(place)
+
+
+def test_it_lies_wherever_fsspec_knows_a_way() -> None:
+    store = Store("memory://jobs-of-a-test", Seal([MASTER]))
+    store.write(PLACE, "window-1", [b"x" * 1000])
+    assert store.folder is None
+    assert store.places() == [PLACE]
+    assert store.has(PLACE, "window-1")
+    assert store.load(PLACE, "window-1") == b"x" * 1000
+    store.remove(PLACE, "window-*")
+    assert store.load(PLACE, "window-1") is None
+    store.remove(PLACE)
+    assert store.places() == []
