@@ -129,7 +129,16 @@ class Settings(BaseSettings):
     max_live_duration_s: float = Field(3600.0, gt=0)
 
     @field_validator(
-        *("cache_dir", "spool_dir", "keywords_file", "api_keys_file", "model", "lm", "jobs_dir", "jobs_key_file")
+        *(
+            "cache_dir",
+            "spool_dir",
+            "keywords_file",
+            "api_keys_file",
+            "model",
+            "lm",
+            "jobs_dir",
+            "jobs_key_file",
+        )
     )
     @classmethod
     def _expand_home(cls, place: Path | str | None) -> Path | str | None:

@@ -33,11 +33,33 @@ MAY_IMPORT: dict[str, set[str]] = {
     "evaluation": {"transcriber", "text", "model", "errors"},
     "jobs": {"transcriber", "audio", "text", "model", "settings", "errors"},
     "api": {
-        *("accounts", "jobs", "live", "transcriber", "decoding", "audio", "text", "model", "settings", "errors"),
+        *(
+            "accounts",
+            "jobs",
+            "live",
+            "transcriber",
+            "decoding",
+            "audio",
+            "text",
+            "model",
+            "settings",
+            "errors",
+        ),
         "version",
     },
     "serving": {
-        *("api", "accounts", "jobs", "transcriber", "engines", "audio", "text", "model", "settings", "errors"),
+        *(
+            "api",
+            "accounts",
+            "jobs",
+            "transcriber",
+            "engines",
+            "audio",
+            "text",
+            "model",
+            "settings",
+            "errors",
+        ),
     },
     "cli": {
         *(

@@ -37,8 +37,9 @@ async def submit(request: Request) -> Response:
     The form of `/v1/audio/transcriptions`, or JSON with the same fields and `url`. `webhook_url`
     is told of the end.
     """
-    served, jobs, settings = _parts(request.app.state)
-    client = client_of(request.scope, settings)
+    served, jobs = _parts(request.app.state)
+    settings: Settings = request.app.state.settings
+    client = client_of(request.scope)
     async with AsyncExitStack() as stack:
         stack.enter_context(served.admitted(client, pace_of(request.scope)))
         if request.headers.get("content-type", "").partition(";")[0].strip() == "application/json":
@@ -64,8 +65,8 @@ async def list_jobs(
     request: Request, limit: Annotated[int, Query(ge=1, le=100)] = 20, after: str | None = None
 ) -> Response:
     """Your own jobs, the newest first; `after` is the id behind which the page begins."""
-    _, jobs, settings = _parts(request.app.state, ready=False)
-    found, more = await jobs.jobs(client_of(request.scope, settings), limit, after)
+    _, jobs = _parts(request.app.state, ready=False)
+    found, more = await jobs.jobs(client_of(request.scope), limit, after)
     data = [_shown(each, jobs) for each in found]
     ends = (
         {"first_id": data[0]["id"], "last_id": data[-1]["id"]}
@@ -89,16 +90,16 @@ async def retrieve(request: Request, job_id: str) -> Response:
 @router.post("/{job_id}/cancel", response_model=None)
 async def cancel(request: Request, job_id: str) -> Response:
     """End a job that is not over yet. Its sound and its text are gone behind this."""
-    _, jobs, settings = _parts(request.app.state, ready=False)
-    return JSONResponse(_shown(await jobs.cancel(client_of(request.scope, settings), job_id), jobs))
+    _, jobs = _parts(request.app.state, ready=False)
+    return JSONResponse(_shown(await jobs.cancel(client_of(request.scope), job_id), jobs))
 
 
 @router.delete("/{job_id}", response_model=None)
 @router.delete("/{job_id}/result", response_model=None, include_in_schema=False)
 async def delete(request: Request, job_id: str) -> Response:
     """End a job, and take away its sound and its text at once."""
-    _, jobs, settings = _parts(request.app.state, ready=False)
-    await jobs.delete(client_of(request.scope, settings), job_id)
+    _, jobs = _parts(request.app.state, ready=False)
+    await jobs.delete(client_of(request.scope), job_id)
     return JSONResponse({"id": job_id, "object": "transcription.job.deleted", "deleted": True})
 
 
@@ -126,7 +127,7 @@ async def events(request: Request, job_id: str) -> Response:
     fields = parameters.asked_again((await jobs.asked(job)).fields, request.query_params)
     last = request.headers.get("last-event-id", "").strip()
     begin = int(last) + 1 if last.isdigit() and len(last) < 10 else 0
-    following = _Following(jobs, job, client_of(request.scope, request.app.state.settings), served)
+    following = _Following(jobs, job, client_of(request.scope), served)
     if job.over and begin > await following.last_id():
         return Response(status_code=204)  # at which a browser's EventSource asks no more
     return EventStream(
@@ -185,19 +186,19 @@ class _Following:
         return InvalidRequest("The job was cancelled.", status=409, code="job_cancelled")
 
 
-def _parts(state: State, *, ready: bool = True) -> tuple[Served, Jobs, Settings]:
+def _parts(state: State, *, ready: bool = True) -> tuple[Served, Jobs]:
     """Raises NotReady; a job can be ended also where the model is away."""
     served: Served | None = state.served
     if ready or served is None:
         served = served_or_503(state)
     if served.draining:
         raise Draining
-    return served, state.jobs, state.settings
+    return served, state.jobs
 
 
 async def _found(request: Request, job_id: str) -> tuple[Served, Jobs, Job]:
-    served, jobs, settings = _parts(request.app.state, ready=False)
-    return served, jobs, await jobs.job(client_of(request.scope, settings), job_id)
+    served, jobs = _parts(request.app.state, ready=False)
+    return served, jobs, await jobs.job(client_of(request.scope), job_id)
 
 
 def _asked(fields: Parameters, own: dict[str, str], served: Served, settings: Settings) -> Asked:

@@ -126,8 +126,8 @@ async def test_wherever_it_stops_it_goes_on_as_if_it_had_not(
         assert result(store, place) == direct
         assert tuple(parts(store, place, count)) == direct.segments
         assert parts(store, place, first) == before
-        assert set(model.asked.values()) == {1}
         assert len(model.asked) == windows
+        assert model.asked.total() <= windows + 1  # one more may have been with the model when it stopped
 
 
 @pytest.mark.parametrize("what", ["cut", "of another model"])

@@ -103,7 +103,7 @@ async def test_a_long_window_does_not_wait_for_ever_behind_short_ones() -> None:
 
 
 async def before_a_clip(patience_s: list[float]) -> list[float]:
-    """What the model hears between the coming of a clip and its turn, beside recordings of these patiences."""
+    """What the model hears from the coming of a clip to its turn, beside recordings of these patiences."""
     model, clock = Model(), Clock()
     admission = Admission([model], LIMIT, RATE, clock)
 
