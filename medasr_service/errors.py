@@ -35,10 +35,16 @@ class MedASRError(Exception):
     code: str | None = None
     retry_after_s: int | None = None
 
-    def __init__(self, message: str, *, param: str | None = None) -> None:
+    def __init__(self, message: str, *, param: str | None = None, reason: str | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.param = param
+        self._reason = reason
+
+    @property
+    def reason(self) -> str:
+        """For whoever runs the service: one word, and finer than the code where that says too little."""
+        return self._reason or self.code or self.type
 
 
 class InvalidRequest(MedASRError):
@@ -59,8 +65,9 @@ class InvalidRequest(MedASRError):
 class InvalidAudio(InvalidRequest):
     code = "invalid_audio"
 
-    def __init__(self, message: str, *, param: str | None = "file") -> None:
+    def __init__(self, message: str, *, param: str | None = "file", reason: str | None = None) -> None:
         super().__init__(message, param=param)
+        self._reason = reason
 
 
 class EmptyAudio(InvalidAudio):
@@ -122,7 +129,7 @@ class ClientDisconnected(MedASRError):
     status = 499
 
     def __init__(self) -> None:
-        super().__init__("The client hung up.")
+        super().__init__("The client hung up.", reason="client_disconnected")
 
 
 class Busy(MedASRError):

@@ -61,6 +61,7 @@ class Settings(BaseSettings):
     port: int | None = Field(None, ge=1, le=65535)
     api_keys: SecretStr | None = None
     api_keys_file: Path | None = None
+    log_format: Literal["text", "json"] = "text"
     public_metrics: bool = False
     public_docs: bool = False
     allow_origins: str | None = None

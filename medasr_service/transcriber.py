@@ -24,6 +24,7 @@ from medasr_service.model.checkpoint import Checkpoint
 from medasr_service.model.geometry import Emission, FrameGeometry, Waveform
 from medasr_service.segmenter import Segmenter
 from medasr_service.settings import Settings
+from medasr_service.telemetry.account import stage
 from medasr_service.text import notices
 from medasr_service.text.boundaries import Levels
 from medasr_service.text.transcript import Lost, Segment, Transcript, Warned
@@ -133,21 +134,32 @@ class Transcriber:
         ``damaged``: "skip" is content with what can be read.
         """
         limits = self._settings
-        return await self._reader.inspect(
-            file, max_duration_s=limits.max_duration_s, max_channels=limits.max_channels, damaged=damaged
-        )
+        with stage("decode"):
+            return await self._reader.inspect(
+                file, max_duration_s=limits.max_duration_s, max_channels=limits.max_channels, damaged=damaged
+            )
 
     def gain(self, info: AudioInfo) -> float:
         return info.gain(max_gain=self._settings.max_gain) if self._settings.normalize else 1.0
 
     async def transcribe(
-        self, file: BinaryIO, options: Options, *, on_segment: Callable[[Segment], None] = lambda _: None
+        self,
+        file: BinaryIO,
+        options: Options,
+        *,
+        on_info: Callable[[AudioInfo], Awaitable[None]] | None = None,
+        on_segment: Callable[[Segment], None] = lambda _: None,
+        on_window: Callable[[float], None] = lambda _: None,
     ) -> Transcript:
-        """All segments of ``stream``, joined. ``on_segment`` hears of each as it comes."""
+        """All segments of ``stream``, joined. ``on_segment`` hears of each as it comes, ``on_info`` of the
+        recording before any: it may refuse it. ``on_window`` as in ``stream``.
+        """
         warned = await in_thread(self.check, options)
         info = await self.inspect(file, options.damaged)
+        if on_info:
+            await on_info(info)
         found = []
-        async with aclosing(self.stream(file, info, options)) as stream:
+        async with aclosing(self.stream(file, info, options, on_window=on_window)) as stream:
             async for segment in stream:
                 on_segment(segment)
                 found.append(segment)
@@ -210,15 +222,26 @@ class Transcriber:
             async for window in heard:
                 on_window(self._end_s(window[0]))
                 if held:
-                    until = window[0].start_frame
-                    emission, levels = stitcher.add(*held, until), self._levels(held[0], until)
-                    for segment in await in_thread(segmenter.push, emission, levels):
+                    for segment in await self._segments(segmenter, stitcher, held, window[0].start_frame):
                         yield segment
                 held = window
             if held:
-                emission, levels = stitcher.add(*held, None), self._levels(held[0], None)
-                for segment in await in_thread(segmenter.push, emission, levels, final=True):
+                for segment in await self._segments(segmenter, stitcher, held, None):
                     yield segment
+
+    async def _segments(
+        self,
+        segmenter: Segmenter,
+        stitcher: Stitcher,
+        window: tuple[Chunk, Emission],
+        until_frame: int | None,
+    ) -> list[Segment]:
+        """Those that this window finishes; it counts up to where the next one begins, if there is one."""
+        with stage("stitch"):
+            emission = stitcher.add(*window, until_frame)
+            levels = self._levels(window[0], until_frame)
+        with stage("text"):
+            return await in_thread(segmenter.push, emission, levels, final=until_frame is None)
 
     def _search(self, options: Options) -> "Search | None":
         """The search of one recording; None where it is decoded greedily."""
@@ -277,7 +300,11 @@ class Transcriber:
 async def _chunks(
     blocks: AsyncIterator[Waveform], splitter: chunking.Splitter | pauses.Splitter
 ) -> AsyncGenerator[Chunk, None]:
-    async for block in blocks:
+    while True:
+        with stage("decode"):
+            block = await anext(blocks, None)
+        if block is None:
+            break
         ready: list[Chunk] = await in_thread(list, splitter.push(block))
         for chunk in ready:
             yield chunk

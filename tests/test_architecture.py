@@ -27,39 +27,20 @@ MAY_IMPORT: dict[str, set[str]] = {
     "decoding": {"text", "model", "settings", "errors"},
     "engines": {"model", "settings", "errors"},
     "segmenter": {"decoding", "text", "model"},
-    "transcriber": {"segmenter", "decoding", "windows", "audio", "text", "model", "settings", "errors"},
+    "transcriber": {
+        *("segmenter", "decoding", "windows", "audio", "text", "model", "settings", "errors", "telemetry"),
+    },
     "accounts": {"errors"},
     "live": {"transcriber", "decoding", "audio", "text", "model", "settings", "errors"},
     "evaluation": {"transcriber", "text", "model", "errors"},
     "jobs": {"transcriber", "audio", "text", "model", "settings", "errors"},
     "api": {
-        *(
-            "accounts",
-            "jobs",
-            "live",
-            "transcriber",
-            "decoding",
-            "audio",
-            "text",
-            "model",
-            "settings",
-            "errors",
-        ),
-        "version",
+        *("accounts", "jobs", "live", "transcriber", "decoding", "audio", "text", "model", "settings"),
+        *("errors", "version", "telemetry"),
     },
     "serving": {
-        *(
-            "api",
-            "accounts",
-            "jobs",
-            "transcriber",
-            "engines",
-            "audio",
-            "text",
-            "model",
-            "settings",
-            "errors",
-        ),
+        *("api", "accounts", "jobs", "transcriber", "engines", "audio", "text", "model", "settings"),
+        *("errors", "version", "telemetry"),
     },
     "cli": {
         *(
@@ -208,7 +189,10 @@ NAMED = {"NamedTemporaryFile", "mkstemp", "mkdtemp", "mktemp", "TemporaryDirecto
 
 
 def test_audio_never_has_a_name_on_disk() -> None:
-    """What has one: the folders in which an artefact is made or packed, and that of the control sockets."""
+    """What has one: the folders in which an artefact is made or packed, of control sockets, of counters.
+
+    The disk of uploads is only asked what is free.
+    """
     used = {
         (file.name, name)
         for file in PRODUCT
@@ -217,7 +201,8 @@ def test_audio_never_has_a_name_on_disk() -> None:
         if name in NAMED
     }
     made = {(file, "TemporaryDirectory") for file in ("artefact.py", "packed.py")}
-    assert used <= made | {("supervisor.py", "mkdtemp")}
+    folders = {(file, "mkdtemp") for file in ("supervisor.py", "metrics_folder.py")}
+    assert used <= made | folders | {("spool.py", "gettempdir")}
 
 
 def test_settings_are_read_only_at_the_edges() -> None:

@@ -13,6 +13,7 @@ from starlette.websockets import WebSocket
 from medasr_service.api import documentation, realtime, request_ids, subtitles, transcriptions
 from medasr_service.api.answers import ErrorBody, Health, Model, ModelList
 from medasr_service.api.as_served import AsServed
+from medasr_service.api.observed import Observed
 from medasr_service.api.page import add_panel
 from medasr_service.api.refusals import error_response, refuse
 from medasr_service.api.request_ids import RequestIds
@@ -61,6 +62,7 @@ def create_app(settings: Settings) -> FastAPI:
     for kind in (MedASRError, HTTPException, Exception):
         app.add_exception_handler(kind, _on_error)
     app.add_middleware(AsServed)
+    app.add_middleware(Observed)
     app.add_middleware(RequestIds)  # the last is the outermost
     return app
 

@@ -11,7 +11,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from medasr_service.api.connection import ended, while_connected
-from medasr_service.api.refusals import error_body
+from medasr_service.api.refusals import error_body, noted
 from medasr_service.errors import ClientDisconnected, MedASRError
 
 COMMENT_S = 2.0  # proxies cut a connection on which nothing is said
@@ -62,7 +62,8 @@ class EventStream(StreamingResponse):
         async with self._resources:
             try:
                 await while_connected(receive, self._send_all(say))
-            except ClientDisconnected:
+            except ClientDisconnected as error:
+                noted(error)
                 if not started:
                     raise
 
@@ -82,6 +83,7 @@ class EventStream(StreamingResponse):
             if not started:
                 raise
             shown = error if isinstance(error, MedASRError) else MedASRError(FAILED)
+            noted(shown)
             await self._finish(say, _data({"type": "error", **error_body(shown)}))
             if shown is not error:
                 raise

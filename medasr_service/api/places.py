@@ -24,7 +24,11 @@ class Places:
     ``share`` of them all, beside others that do the same a smaller part. Who holds none gets any free one.
     """
 
-    def __init__(self, what: str, limit: int, share: float) -> None:
+    def __init__(
+        self, what: str, limit: int, share: float, changed: Callable[[int], None] = lambda _: None
+    ) -> None:
+        """``changed`` is told how many are taken."""
+        self._changed = changed
         self._what = what
         self._limit = limit
         self._share = share
@@ -40,11 +44,13 @@ class Places:
             self._taken.remove(who)
             who.leave()
         self._taken.append(place)
+        self._changed(len(self))
         try:
             yield
         finally:
             if place in self._taken:
                 self._taken.remove(place)
+            self._changed(len(self))
 
     def _may_take(self, client: str, without: Place | None = None) -> bool:
         held = [each.client for each in self._taken if each is not without]
@@ -70,6 +76,12 @@ class Places:
 
     def _busy(self, client: str) -> Busy:
         if len(self) >= self._limit:
-            return Busy(f"{len(self)} {self._what} are under way, the limit of this service. Try again.")
+            return Busy(
+                f"{len(self)} {self._what} are under way, the limit of this service. Try again.",
+                reason="places",
+            )
         own = sum(each.client == client for each in self._taken)
-        return Busy(f"{own} {self._what} of yours are under way; what is free is kept for others. Try again.")
+        return Busy(
+            f"{own} {self._what} of yours are under way; what is free is kept for others. Try again.",
+            reason="share_of_client",
+        )

@@ -15,17 +15,22 @@ from medasr_service.api import realtime_session
 from medasr_service.api.clients import client_of
 from medasr_service.api.connection import ended
 from medasr_service.api.event_stream import FAILED
+from medasr_service.api.heard import Heard
 from medasr_service.api.keys import SUBPROTOCOL
 from medasr_service.api.realtime_items import Items, new_id
 from medasr_service.api.realtime_session import TRANSCRIPTION, Json
 from medasr_service.api.receipts import Receipt, receipt_of
+from medasr_service.api.refusals import noted
 from medasr_service.api.served import Live, Served, served_or_503
 from medasr_service.errors import Draining, InvalidRequest, MedASRError, Unauthorized
-from medasr_service.live.events import Reached
+from medasr_service.live.arrivals import Arrivals
+from medasr_service.live.events import Cleared, Completed, Delta, Event, Failed, Reached
 from medasr_service.live.session import Manner, Session, TurnDetection
 from medasr_service.model.geometry import Waveform
 from medasr_service.settings import Settings
+from medasr_service.telemetry import account, metrics
 from medasr_service.text import formats
+from medasr_service.text.transcript import UNREAD
 
 MIB = 1 << 20
 NORMAL, POLICY, TOO_BIG, BROKEN, TRY_LATER = 1000, 1008, 1009, 1011, 1013  # the WebSocket's codes
@@ -44,6 +49,7 @@ log = logging.getLogger("bentoml.medasr")
 @router.websocket("/v1/realtime")
 async def realtime(websocket: WebSocket) -> None:
     """One session: refused with an ``error`` event where it cannot be, since browsers see no status."""
+    account.answered_as("live")
     await websocket.accept(subprotocol=_subprotocol(websocket))
     settings: Settings = websocket.app.state.settings
     try:
@@ -55,6 +61,7 @@ async def realtime(websocket: WebSocket) -> None:
         with served.live(connection.hooks, client):
             await connection.run()
     except MedASRError as error:
+        noted(error)
         code = TRY_LATER if error.retry_after_s else POLICY
         await _close(websocket, code, wire.error(error), settings.send_timeout_s)
 
@@ -130,6 +137,7 @@ class _Connection:
             search=self._manner.search,
         )
         self._items = Items()
+        self._heard, self._arrivals = Heard(), Arrivals()
         self._beside: set[asyncio.Task[None]] = set()
 
     @property
@@ -166,12 +174,14 @@ class _Connection:
         except (WebSocketDisconnect, TimeoutError):  # gone, or takes nothing
             await _close(self._websocket, POLICY, None, 1.0)
         except Draining as error:  # what a client said behind this, it says again where it connects next
+            noted(error, begun=True)
             last_words = {**wire.error(error), "audio_end_ms": round(1000 * self._session.heard_s)}
             await _close(self._websocket, TRY_LATER, last_words, self._settings.send_timeout_s)
         except MedASRError:
             raise
         except Exception as error:
             log.error("a live session failed", exc_info=error)
+            noted(MedASRError(FAILED))
             failure = wire.error(MedASRError(FAILED))
             await _close(self._websocket, BROKEN, failure, self._settings.send_timeout_s)
         finally:
@@ -179,6 +189,7 @@ class _Connection:
             for task in tasks:
                 task.cancel()
             await ended(*tasks)
+            self._heard.until(self._session.heard_s)
 
     async def _let_in(self) -> None:
         """For as long as its key opens. Raises Unauthorized."""
@@ -265,6 +276,8 @@ class _Connection:
             case wire.Append():
                 samples = await self._samples(event)
                 self._session.append(samples)
+                self._heard.received(len(samples) / self._served.transcriber.geometry.sample_rate)
+                self._arrivals.came(self._session.received_s)
                 if len(event.audio):
                     self._idle_since, self._heard_any = time.monotonic(), True
             case wire.Commit():
@@ -335,7 +348,24 @@ class _Connection:
                 continue
             for each in self._items.told(event):
                 await self._say(each)
+            self._count(event)
         raise Draining
+
+    def _count(self, event: Event) -> None:
+        """What was just said, of a turn."""
+        self._heard.until(self._session.heard_s)
+        match event:
+            case Delta(words=words) | Completed(words=words) if words:
+                name = "delta" if isinstance(event, Delta) else "completed"
+                metrics.LIVE_DELAY_SECONDS.labels(name).observe(self._arrivals.age_s(words[-1].end))
+        match event:
+            case Completed(words=words):
+                metrics.LIVE_TURNS.labels("completed").inc()
+                self._heard.marked(each.unclear for each in words if each.unclear not in ("", UNREAD))
+            case Failed():
+                metrics.LIVE_TURNS.labels("failed").inc()
+            case Cleared():
+                metrics.LIVE_TURNS.labels("cleared").inc()
 
 
 def _turns(config: realtime_session.Session) -> TurnDetection | None:

@@ -4,21 +4,16 @@ A client's own is taken where it is short and plain, so that it can say nothing 
 in the place of any other.
 """
 
-import logging
 import re
 import uuid
-from contextvars import ContextVar
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HEADER = "x-request-id"
-LOGS = ("bentoml.access", "bentoml.medasr", "uvicorn.error")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=@-]{0,127}")
 _SCOPE_KEY = "medasr.request_id"
 _ANSWERS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
-
-_current: ContextVar[str] = ContextVar("request_id", default="")
 
 
 class RequestIds:
@@ -38,11 +33,7 @@ class RequestIds:
                 message = {**message, "headers": [*others, (HEADER.encode(), name.encode())]}
             await send(message)
 
-        before = _current.set(name)
-        try:
-            await self._app(scope, receive, named_send)
-        finally:
-            _current.reset(before)
+        await self._app(scope, receive, named_send)
 
 
 def taken_or_made(scope: Scope) -> str:
@@ -51,22 +42,11 @@ def taken_or_made(scope: Scope) -> str:
     return given if _ID.fullmatch(given) else f"req_{uuid.uuid4().hex}"
 
 
+def of(scope: Scope) -> str:
+    """That of a request that has one; empty for any other."""
+    return str(scope.get(_SCOPE_KEY, ""))
+
+
 def headers_of(scope: Scope) -> dict[str, str]:
     """For an answer that is made outside of what is watched here."""
     return {HEADER: scope[_SCOPE_KEY]} if _SCOPE_KEY in scope else {}
-
-
-class _InLog(logging.Filter):
-    def filter(self, record: logging.LogRecord) -> bool:
-        if name := _current.get():
-            record.msg, record.args = f"{record.getMessage()} (request_id={name})", ()
-        return True
-
-
-_in_log = _InLog()
-
-
-def put_in_log() -> None:
-    """From now on a line that is logged while a request is answered ends with its id."""
-    for name in LOGS:
-        logging.getLogger(name).addFilter(_in_log)

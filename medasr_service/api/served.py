@@ -12,6 +12,7 @@ from medasr_service.api.pace import Pace
 from medasr_service.api.places import Place, Places
 from medasr_service.errors import Draining, ModelNotFound, NotReady
 from medasr_service.model.checkpoint import DEMO_NOTICE, Checkpoint
+from medasr_service.telemetry import metrics
 from medasr_service.transcriber import Transcriber
 
 SILENT_S = 10.0  # a live session that has sent no sound for so long gives way to one that waits
@@ -57,8 +58,19 @@ class Served:
     _live: list[Live] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._places = Places("transcriptions", self.max_concurrent_requests, self.client_share)
-        self._live_places = Places("live sessions", self.max_live_streams, self.client_share)
+        self._places = Places(
+            "transcriptions",
+            self.max_concurrent_requests,
+            self.client_share,
+            metrics.TRANSCRIPTIONS.set,
+        )
+        self._live_places = Places(
+            "live sessions", self.max_live_streams, self.client_share, metrics.LIVE_SESSIONS.set
+        )
+        metrics.TRANSCRIPTIONS_LIMIT.set(self.max_concurrent_requests)
+        metrics.LIVE_SESSIONS_LIMIT.set(self.max_live_streams)
+        metrics.DRAINING.set(0)
+        metrics.MODEL_READY.set(0)
 
     @property
     def _active(self) -> int:
@@ -77,16 +89,22 @@ class Served:
     def come(self, engine: str) -> None:
         """The model has run, as this engine."""
         self.engine, self.lost = engine, False
+        metrics.MODEL_READY.set(self.ready)
+        found = self.checkpoint
+        metrics.MODEL_INFO.labels(found.id, found.revision, engine, str(found.demo).lower()).set(1)
 
     def lose(self) -> None:
         """Until it comes again: new work is refused, what is under way waits."""
         self.engine, self.lost = "", True
+        metrics.MODEL_READY.set(0)
         for session in self._live:
             session.wait_for_model()
 
     async def drain(self) -> None:
         """Admits nothing from now on, ends live sessions, and waits until nothing is under way."""
         self.draining = True
+        metrics.DRAINING.set(1)
+        metrics.MODEL_READY.set(0)
         for session in self._live:
             session.leave()
         while self._active or self._live:
@@ -178,7 +196,7 @@ def served_or_503(state: State) -> Served:
     if served is not None and served.draining:
         raise Draining
     if served is not None and served.lost:
-        raise NotReady("The model is being started again. Try again.")
+        raise NotReady("The model is being started again. Try again.", reason="model_lost")
     if served is None or not served.ready:
         raise NotReady("The model is still loading.")
     return served

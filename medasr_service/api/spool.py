@@ -7,12 +7,13 @@ import errno
 import os
 import threading
 from contextlib import suppress
-from tempfile import SpooledTemporaryFile, TemporaryFile
+from tempfile import SpooledTemporaryFile, TemporaryFile, gettempdir
 from typing import IO
 
 from medasr_service.api.memory import limit_bytes
 from medasr_service.errors import NoRoom
 from medasr_service.settings import Settings
+from medasr_service.telemetry import metrics
 
 MIB = 1 << 20
 # Left free for the others on the disk: BentoML maps files of metrics there, and who writes to a mapped page
@@ -30,6 +31,7 @@ class Room:
     def __init__(self, size: int) -> None:
         self.free = size
         self._lock = threading.Lock()
+        metrics.SPOOL_LIMIT_BYTES.set(size)
 
     @classmethod
     def of(cls, settings: Settings) -> "Room":
@@ -43,11 +45,13 @@ class Room:
             if size > self.free:
                 return False
             self.free -= size
-            return True
+        metrics.SPOOL_BYTES.labels("memory").inc(size)
+        return True
 
     def give_back(self, size: int) -> None:
         with self._lock:
             self.free += size
+        metrics.SPOOL_BYTES.labels("memory").dec(size)
 
 
 class Spool(SpooledTemporaryFile[bytes]):
@@ -56,7 +60,7 @@ class Spool(SpooledTemporaryFile[bytes]):
     def __init__(self, settings: Settings, room: Room) -> None:
         self._settings = settings
         self._room = room
-        self._taken = 0
+        self._taken = self._on_disk = 0
         self._limit_bytes = max(1, settings.spool_mb * MIB)  # 0 means no limit to tempfile
         # beyond max_size, tempfile opens it with O_TMPFILE, or unlinks it at once
         super().__init__(max_size=self._limit_bytes, dir=_folder(settings))
@@ -74,15 +78,24 @@ class Spool(SpooledTemporaryFile[bytes]):
         try:
             if self._rolled:
                 _check_room(os.fstatvfs(self.fileno()), len(data))
-                return self._file.write(data)
+                return self._write_to_disk(data)
             with _moving:
                 _check_room(try_spool(self._settings), held + len(data))
                 self.rollover()
-            return self._file.write(data)
+            return self._write_to_disk(data)
         except OSError as error:
             if error.errno in FULL:
                 raise NoRoom from None
             raise
+
+    def _write_to_disk(self, data: bytes) -> int:
+        written = self._file.write(data)
+        self._count_on_disk(written)
+        return written
+
+    def _count_on_disk(self, size: int) -> None:
+        self._on_disk += size
+        metrics.SPOOL_BYTES.labels("disk").inc(size)
 
     def rollover(self) -> None:
         """From memory to the disk."""
@@ -93,7 +106,7 @@ class Spool(SpooledTemporaryFile[bytes]):
         with memory:
             memory.seek(0)
             while block := memory.read(MIB):
-                self._file.write(block)
+                self._write_to_disk(block)
         self._give_back()
 
     def fileno(self) -> int:
@@ -104,6 +117,7 @@ class Spool(SpooledTemporaryFile[bytes]):
         with suppress(OSError):  # what found no room is not written now either
             super().close()
         self._give_back()
+        self._count_on_disk(-self._on_disk)
 
     def _give_back(self) -> None:
         taken, self._taken = self._taken, 0
@@ -123,6 +137,12 @@ def try_spool(settings: Settings) -> os.statvfs_result:
     """The disk of large uploads. Raises OSError where no file for one can be made."""
     with TemporaryFile(dir=_folder(settings)) as file:
         return os.fstatvfs(file.fileno())
+
+
+def free_bytes(settings: Settings) -> int:
+    """What uploads may still take of the disk; asks, and makes nothing."""
+    disk = os.statvfs(_folder(settings) or gettempdir())
+    return max(0, disk.f_bavail * disk.f_frsize - RESERVE_BYTES)
 
 
 def holds_largest(settings: Settings) -> bool:

@@ -14,12 +14,16 @@ from medasr_service.api import documentation, parameters, uploads
 from medasr_service.api.clients import client_of
 from medasr_service.api.connection import while_connected
 from medasr_service.api.event_stream import EventStream
+from medasr_service.api.heard import Heard
 from medasr_service.api.pace import pace_of
 from medasr_service.api.parameters import Parameters
 from medasr_service.api.served import Served, served_or_503
 from medasr_service.audio.reader import in_thread
+from medasr_service.audio.stream import AudioInfo
 from medasr_service.errors import EmptyAudio, InvalidAudio, InvalidRequest
 from medasr_service.settings import Settings
+from medasr_service.telemetry import account, metrics
+from medasr_service.telemetry.account import stage
 from medasr_service.text import formats
 from medasr_service.text.transcript import Segment, Transcript
 from medasr_service.transcriber import Options
@@ -84,14 +88,17 @@ async def _upload(request: Request, state: State, file_field: str) -> AsyncItera
     served = served_or_503(state)
     settings: Settings = state.settings
     with served.admitted(client_of(request.scope), pace_of(request.scope)):
-        form = await uploads.read_form(request, settings, state.upload_room, file_field=file_field)
+        with stage("upload"):
+            form = await uploads.read_form(request, settings, state.upload_room, file_field=file_field)
         try:
             fields = parameters.parse(form, request.query_params)
             if fields.model is not None and not served.serves(fields.model):
                 raise served.refusal(fields.model, status=400)
+            account.answered_as(f"{fields.response_format}{'_stream' if fields.stream else ''}")
             recording = recording_of(form, file_field)
             yield _Upload(served, settings, recording, fields, fields.options(settings))
         except InvalidAudio as error:
+            metrics.DECODE_FAILURES.labels(error.reason).inc()
             error.param = file_field
             raise
         finally:
@@ -99,8 +106,17 @@ async def _upload(request: Request, state: State, file_field: str) -> AsyncItera
 
 
 async def _transcribe(request: Request, upload: _Upload) -> Transcript:
-    work = upload.served.transcriber.transcribe(upload.recording, upload.options)
-    return await while_connected(request.receive, work)
+    heard = Heard()
+
+    async def hear(info: AudioInfo) -> None:
+        heard.recording(info.duration)
+
+    work = upload.served.transcriber.transcribe(
+        upload.recording, upload.options, on_info=hear, on_window=heard.until
+    )
+    transcript = await while_connected(request.receive, work)
+    heard.marked(each.kind for each in transcript.unclear)
+    return transcript
 
 
 def answer(transcript: Transcript, fields: Parameters, served: Served, model: str = "") -> Response:
@@ -146,7 +162,8 @@ async def _stream(request: Request, upload: _Upload, resources: AsyncExitStack) 
     info = await while_connected(
         request.receive, transcriber.inspect(upload.recording, upload.options.damaged)
     )
-    heard_s = 0.0
+    heard, heard_s = Heard(), 0.0
+    heard.recording(info.duration)
 
     def progress() -> formats.Json:
         return {"seconds": round(heard_s, 3), "duration": round(info.duration, 3)}
@@ -154,6 +171,7 @@ async def _stream(request: Request, upload: _Upload, resources: AsyncExitStack) 
     def hear(seconds: float) -> None:
         nonlocal heard_s
         heard_s = seconds
+        heard.until(seconds)
 
     async def events() -> AsyncGenerator[formats.Json, None]:
         found = []
@@ -161,6 +179,7 @@ async def _stream(request: Request, upload: _Upload, resources: AsyncExitStack) 
         async with aclosing(stream):
             async for segment in stream:
                 found.append(segment)
+                heard.marked(each.kind for each in segment.unclear)
                 yield event(segment, fields, progress())
         yield last_event(transcriber.joined(found, info, warned), fields, upload.served)
 

@@ -159,7 +159,7 @@ class Decoders:
                 if source is not None and self._source is source:
                     source.close()
                     self._source = None
-        raise NotReady("The decoders cannot be started.")
+        raise NotReady("The decoders cannot be started.", reason="no_decoder")
 
 
 @contextmanager
@@ -232,9 +232,11 @@ class _Process:
         except (EOFError, OSError, TimeoutError, ValueError) as error:
             self.close()
             if self._source.has_ended:
-                raise NotReady("The decoders were stopped. Send the recording again.") from None
+                raise NotReady(
+                    "The decoders were stopped. Send the recording again.", reason="no_decoder"
+                ) from None
             log.warning("a decoder process broke at a recording (%s)", type(error).__name__)
-            raise InvalidAudio(CRASHED) from None
+            raise InvalidAudio(CRASHED, reason="crashed") from None
 
     async def _receive(self, size: int) -> bytearray:
         loop, data, received = asyncio.get_running_loop(), bytearray(size), 0
@@ -252,7 +254,7 @@ def _read(kind: Kind, expected: Kind, body: bytearray) -> AudioInfo:
     try:
         return _INFO.validate_json(bytes(body))
     except ValidationError:
-        raise InvalidAudio(CRASHED) from None
+        raise InvalidAudio(CRASHED, reason="crashed") from None
 
 
 def _error(kind: Kind, body: bytearray) -> MedASRError:

@@ -99,6 +99,11 @@ def infer_in_groups(
     return [emissions[i] for i in range(len(waveforms))]
 
 
+def padding_samples(lengths: Sequence[int]) -> int:
+    """What is run over besides these lengths, to make the windows of each group equal."""
+    return sum(lengths[group[0]] * len(group) - sum(lengths[i] for i in group) for group in groups(lengths))
+
+
 def groups(lengths: Sequence[int]) -> Iterator[list[int]]:
     """Positions of waveforms to run together: of similar length, longest first, and not too many.
 

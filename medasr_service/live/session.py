@@ -143,6 +143,11 @@ class Session:
             await self._room.wait()
 
     @property
+    def received_s(self) -> float:
+        """Up to where there is audio."""
+        return self._hearing.seconds(self._received)
+
+    @property
     def heard_s(self) -> float:
         """Up to where the audio is worked off."""
         return self._hearing.now_s

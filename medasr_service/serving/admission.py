@@ -12,6 +12,8 @@ from typing import Protocol
 
 from medasr_service.errors import NotReady
 from medasr_service.model.geometry import Emission, Waveform
+from medasr_service.telemetry import account, metrics
+from medasr_service.telemetry.account import stage
 
 PATIENCE = 0.2  # seconds that a window may wait longer for each second that it is longer
 ATTEMPTS = 2  # of each call: whoever was with a worker that died is given to another, once
@@ -73,7 +75,7 @@ class Admission:
                 async with self._again:  # alone of those that were there: it shows whose fault it is
                     emissions = await self._attempt(waveforms, due)
         if emissions is None:
-            raise NotReady("The model has failed on this twice. Try again.")
+            raise NotReady("The model has failed on this twice. Try again.", reason="model_lost")
         return emissions
 
     def look(self) -> None:
@@ -81,20 +83,33 @@ class Admission:
         self._admit()
 
     async def _attempt(self, waveforms: list[Waveform], due: float) -> list[Emission] | None:
+        begun = time.perf_counter()
         async with self._admitted(sum(map(len, waveforms)), due) as worker:
-            return await worker.attempt(waveforms)
+            admitted = time.perf_counter()
+            metrics.WINDOW_WAIT_SECONDS.observe(admitted - begun)
+            account.spent("wait", admitted - begun)
+            try:
+                with stage("inference"):
+                    return await worker.attempt(waveforms)
+            finally:
+                metrics.WINDOW_SECONDS.observe(time.perf_counter() - admitted)
 
     @asynccontextmanager
     async def _admitted(self, samples: int, due: float) -> AsyncIterator[Worker]:
         admitted: asyncio.Future[Worker] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiting, _Waiting(due, self._calls, samples, admitted))
         self._calls += 1
+        metrics.WINDOWS_WAITING.inc()
         self._admit()
         try:
             yield await admitted
         finally:
             if admitted.done() and not admitted.cancelled() and not admitted.exception():
                 self._with[admitted.result()] -= samples
+                metrics.WINDOWS_RUNNING.dec()
+                metrics.WINDOWS_RUNNING_SECONDS.dec(samples / self._sample_rate)
+            else:
+                metrics.WINDOWS_WAITING.dec()
             self._admit()
 
     def _admit(self) -> None:
@@ -108,6 +123,9 @@ class Admission:
                 if self._with[worker] and self._with[worker] + first.samples > self._limit:
                     return
                 self._with[worker] += first.samples
+                metrics.WINDOWS_WAITING.dec()
+                metrics.WINDOWS_RUNNING.inc()
+                metrics.WINDOWS_RUNNING_SECONDS.inc(first.samples / self._sample_rate)
                 first.admitted.set_result(worker)
             heapq.heappop(self._waiting)
 
@@ -124,4 +142,6 @@ class Admission:
         waiting, self._waiting = self._waiting, []
         for each in waiting:
             if not each.admitted.done():
-                each.admitted.set_exception(NotReady("The model is being started again. Try again."))
+                each.admitted.set_exception(
+                    NotReady("The model is being started again. Try again.", reason="model_lost")
+                )

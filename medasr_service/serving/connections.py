@@ -31,6 +31,7 @@ from medasr_service.api.keys import PROBES
 from medasr_service.api.refusals import error_body
 from medasr_service.errors import Busy, InvalidRequest, MedASRError
 from medasr_service.settings import Settings
+from medasr_service.telemetry import metrics
 
 try:
     import resource
@@ -173,7 +174,9 @@ class Connection(HttpToolsProtocol):
         self._in_header, self._in_body = False, True
         self._progress += 1
         if self.only_probes and httptools.parse_url(self.url).path.decode("ascii") not in PROBES:
-            raise self._refused(Busy("All connections of this service are in use. Try again."))
+            raise self._refused(
+                Busy("All connections of this service are in use. Try again.", reason="connections")
+            )
         self.waiting_since = math.inf
         super().on_headers_complete()
 
@@ -197,7 +200,10 @@ class Connection(HttpToolsProtocol):
             own = [each for each in self.connections if not isinstance(each, Connection)]
             if sum(_peer(each) == self.peer for each in own) >= self._door.sockets_per_client:
                 return self._refuse(
-                    Busy(f"{self._door.sockets_per_client} sockets of yours are open. Try again.")
+                    Busy(
+                        f"{self._door.sockets_per_client} sockets of yours are open. Try again.",
+                        reason="sockets_of_client",
+                    )
                 )
         super().handle_websocket_upgrade()
 
@@ -211,6 +217,7 @@ class Connection(HttpToolsProtocol):
         self._refuse(self._refusal or InvalidRequest("This is no HTTP request.", code="bad_request"))
 
     def _refuse(self, error: MedASRError) -> None:
+        metrics.REFUSALS.labels(error.reason).inc()
         body = json.dumps(error_body(error)).encode()
         retry = b"" if error.retry_after_s is None else b"retry-after: %d\r\n" % error.retry_after_s
         head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n" % len(body)

@@ -70,7 +70,7 @@ class ModelProcess:
             self._lose(pid, f"cannot be reached ({type(error).__name__})")
         except BentoMLException as error:
             log.error("the model service failed: %s", type(error).__name__)
-            raise NotReady("The model cannot be reached.") from None
+            raise NotReady("The model cannot be reached.", reason="model_lost") from None
         return None
 
     async def _call(self, waveforms: list[Waveform]) -> list[Emission]:

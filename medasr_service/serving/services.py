@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 import signal
+from contextlib import suppress
 from functools import cache, partial
 from ipaddress import ip_address
 from pathlib import Path
@@ -30,15 +31,19 @@ from medasr_service.model import digests
 from medasr_service.model.checkpoint import DEMO_NOTICE, resolve
 from medasr_service.serving import (
     address,
+    batches,
     connections,
     layout,
     logs,
+    metrics_folder,
     preparation,
     secrets,
     shutdown,
     supervisor,
 )
 from medasr_service.serving.batching import Prompt
+from medasr_service.telemetry import metrics
+from medasr_service.version import VERSION
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -50,10 +55,13 @@ LAYOUT = layout.heard(SETTINGS)
 PORT = SETTINGS.port or settings.PORTS["medasr"]
 SUPERVISOR = shutdown.adopt()  # None in the supervisor itself
 if SUPERVISOR is not None:
+    # In BentoML's series, from the first on: outside of a Bento it knows none, and inside its own.
+    setattr(type(server_context), "bento_version", property(lambda _: VERSION, lambda *_: None))  # noqa: B010
     secrets.wipe()  # they are in the settings now, and nowhere that children or others look
     connections.install(SETTINGS)
-logs.keep_quiet()
+logs.set_up(SETTINGS.log_format)
 NEVER_S = 1_000_000_000
+DISK_LOOK_S = 5.0  # between two looks at what uploads may take of it
 
 log = logging.getLogger("bentoml.medasr")
 
@@ -135,8 +143,10 @@ class Model:
         if LAYOUT.workers > 1:
             names = [each.name for each in models(LAYOUT.workers)]
             cpu.stay_near(names.index(server_context.service_name), LAYOUT.threads)
-        configured = SETTINGS.model_copy(update={"threads": LAYOUT.threads})
-        self._engine = engines.load(resolve(SETTINGS), configured, shared=LAYOUT.workers > 1)
+        configured, found = SETTINGS.model_copy(update={"threads": LAYOUT.threads}), resolve(SETTINGS)
+        self._engine = engines.load(found, configured, shared=LAYOUT.workers > 1)
+        self._sample_rate = found.geometry.sample_rate
+        metrics.WORKER_STARTS.labels("model").inc()
         self._callers: set[int] = set()
 
     @bentoml.on_startup
@@ -158,7 +168,9 @@ class Model:
         max_latency_ms=SETTINGS.request_timeout_s * 1000,
     )
     def infer(self, waveforms: list[np.ndarray]) -> list[np.ndarray]:
-        heard = iter(self._engine.infer([each for each in waveforms if len(each)]))
+        windows = [each for each in waveforms if len(each)]
+        with batches.counted([len(each) for each in windows], self._sample_rate):
+            heard = iter(self._engine.infer(windows))
         return [next(heard) if len(each) else each for each in waveforms]
 
     @bentoml.api
@@ -211,7 +223,8 @@ class NativeInput(IODescriptor):  # type: ignore[misc]
     http={"host": SETTINGS.host, "port": PORT},
     traffic={"timeout": SETTINGS.request_timeout_s},
     runner_probe={"enabled": False},  # the entry knows better: it watches the model
-    logging={"access": {"request_content_type": False}},  # a client may write there what it likes
+    logging={"access": {"enabled": False}},  # there is a line of our own
+    metrics={"duration": {"buckets": [float(each) for each in metrics.TO_HOURS]}},
 )
 @bentoml.asgi_app(app, path="/")
 class MedASR:
@@ -285,6 +298,7 @@ class MedASR:
             client_share=SETTINGS.client_share,
         )
         application().state.served = self._served
+        _count_start()
 
     def _calls(self, name: str) -> Any:
         """BentoML's client of a worker, which it makes when it is first asked for, in the running process."""
@@ -298,6 +312,7 @@ class MedASR:
         self._admission.look()
 
     def _worker_went(self) -> None:
+        metrics.MODEL_LOSSES.inc()
         if not any(each.is_there for each in self._workers):
             self._served.lose()
         self._admission.look()
@@ -309,7 +324,7 @@ class MedASR:
         for each in self._keeping:
             each.add_done_callback(_log_failure)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, keys().reload)
-        self._looking = asyncio.create_task(keys().watch())
+        self._looking = [asyncio.create_task(each) for each in (keys().watch(), _look_at_disk())]
         if SETTINGS.jobs:
             from medasr_service.serving import jobs
 
@@ -329,6 +344,8 @@ class MedASR:
     def end_decoders(self) -> None:
         """Nothing of the service outlives it."""
         self._decoders.close()
+        if os.getppid() != SUPERVISOR:  # gone: nobody else clears away behind it
+            metrics_folder.remove(os.environ[metrics_folder.VARIABLE])
 
     async def __is_ready__(self) -> bool:
         return self._served.ready
@@ -367,6 +384,21 @@ def _check_bentoml_config() -> None:
 
 
 _depend_on(LAYOUT.workers)  # in the processes of the supervisor, as in itself
+
+
+def _count_start() -> None:
+    metrics.WORKER_STARTS.labels("entry").inc()
+    metrics.BUILD_INFO.labels(VERSION).set(1)
+    metrics.start()
+
+
+async def _look_at_disk() -> None:
+    from medasr_service.api import spool
+
+    while True:
+        with suppress(OSError):
+            metrics.SPOOL_DISK_FREE_BYTES.set(await asyncio.to_thread(spool.free_bytes, SETTINGS))
+        await asyncio.sleep(DISK_LOOK_S)
 
 
 def _log_failure(task: asyncio.Task[None]) -> None:

@@ -27,7 +27,7 @@ from circus.process import Process
 from circus.watcher import Watcher
 from tornado import gen
 
-from medasr_service.serving import secrets, shutdown
+from medasr_service.serving import metrics_folder, secrets, shutdown
 
 ENTRY = "service"  # BentoML's name for the process that answers requests
 API_SOCKET = "_bento_api_server"
@@ -116,8 +116,9 @@ class Supervisor(bentoml_circus.Arbiter):
         watchers = [each for each in self.watchers if not name or each.name == name]
         return [process for watcher in watchers for process in watcher.processes.values()]
 
-    def ended(self, *, watcher: Watcher, exit_code: int, **_: Any) -> None:
+    def ended(self, *, watcher: Watcher, process_pid: int, exit_code: int, **_: Any) -> None:
         """circus' hook behind each process that has ended."""
+        metrics_folder.forget(watcher.env[metrics_folder.VARIABLE], process_pid)
         if not self._stopping:
             log.error("%s has ended (%s)", _shown(watcher.name), _reason(exit_code))
 
@@ -143,6 +144,7 @@ def _reason(exit_code: int) -> str:
 
 def install(listening: Callable[[str], None]) -> None:
     """BentoML takes this supervisor from now on; ``listening`` is told the address at which it does."""
+    metrics_folder.install()
 
     def create(
         watchers: list[Watcher], *, threaded: bool = False, **arguments: Any

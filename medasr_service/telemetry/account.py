@@ -12,6 +12,7 @@ from time import perf_counter
 NOBODY = "-"  # where no key is needed, or none was right
 NO_FORMAT = "none"
 OK = "ok"
+LIVE = "WS"  # in the place of a method
 
 
 @dataclass(eq=False)
@@ -39,6 +40,14 @@ class Account:
     whole_s: float = 0.0
     stages: dict[str, float] = field(default_factory=dict)
 
+    @property
+    def is_live(self) -> bool:
+        return self.method == LIVE
+
+    def fail(self, code: str, reason: str | None = None, status: int | None = None) -> None:
+        """``status`` where it had no answer that has one."""
+        self.code, self.reason, self.status = code, reason, status or self.status
+
     def add(self, stage: str, seconds: float) -> None:
         self.stages[stage] = self.stages.get(stage, 0.0) + seconds
 
@@ -51,6 +60,12 @@ def current() -> Account | None:
     return _current.get()
 
 
+def answered_as(answer: str) -> None:
+    """The format of the answer, and whether it is streamed: one of those that there are."""
+    if found := _current.get():
+        found.format = answer
+
+
 @contextmanager
 def opened(account: Account) -> Iterator[Account]:
     """What is done meanwhile, and whatever tasks are started, counts for it."""
@@ -59,6 +74,12 @@ def opened(account: Account) -> Iterator[Account]:
         yield account
     finally:
         _current.reset(before)
+
+
+def spent(stage: str, seconds: float) -> None:
+    """As ``stage``, where it was measured already."""
+    if found := _current.get():
+        found.add(stage, seconds)
 
 
 @contextmanager

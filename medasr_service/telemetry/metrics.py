@@ -8,6 +8,8 @@ process lives.
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from medasr_service.telemetry.account import OK, Account
+
 # Seconds: from a clip that is there at once to a recording of three hours on a busy machine.
 TO_HOURS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 180, 600, 1800, 3600, 7200)
 TO_MINUTES = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)  # of one window or batch
@@ -16,6 +18,12 @@ OF_LIVE_DELAYS = (0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30)
 OF_RATIOS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1, 2, 5)  # 1: as long as it lasts
 OF_BATCHES = (1, 2, 3, 4, 6, 8, 12, 16, 32)
 
+REASONS = (
+    *("places", "share_of_client", "connections", "sockets_of_client", "draining", "not_ready", "model_lost"),
+    *("no_decoder", "no_room", "invalid_api_key", "forbidden", "upload_stalled", "upload_too_large"),
+    *("audio_too_long", "header_timeout", "header_too_large", "bad_request"),
+)
+TURNS = ("completed", "failed", "cleared")
 STAGES = ("upload", "decode", "wait", "inference", "stitch", "text")
 
 # --- Requests
@@ -100,7 +108,7 @@ MODEL_READY = Gauge(
     "1 where the model has run and new work is admitted, of each process that answers",
     multiprocess_mode="livesum",
 )
-MODEL_LOSSES = Counter("medasr_model_losses", "Times that the model ended or hung under the service")
+MODEL_LOSSES = Counter("medasr_model_losses", "Times that a worker of the model ended or hung")
 
 # --- Places
 TRANSCRIPTIONS = Gauge(
@@ -150,3 +158,40 @@ DRAINING = Gauge(
 WORKER_STARTS = Counter(
     "medasr_worker_starts", "Starts of a process: restarts, from the second on", ["worker"]
 )
+
+
+def start() -> None:
+    """What is few is there from the start, at 0: whoever waits for the first of them sees it grow."""
+    for reason in REASONS:
+        REFUSALS.labels(reason)
+    for worker in ("entry", "model"):
+        WORKER_STARTS.labels(worker)
+    for place in ("memory", "disk"):
+        SPOOL_BYTES.labels(place)
+    for kind in ("doubt", "placeholder"):
+        UNCLEAR.labels(kind)
+    for outcome in TURNS:
+        LIVE_TURNS.labels(outcome)
+    for event in ("delta", "completed"):
+        LIVE_DELAY_SECONDS.labels(event)
+    for stage in STAGES:
+        STAGE_SECONDS.labels(stage)
+
+
+def count(account: Account) -> None:
+    """A request, or a live session, that is over."""
+    route = account.route
+    REQUESTS.labels(route, account.format, account.code).inc()
+    UPLOAD_BYTES.labels(route).inc(account.upload_bytes)
+    REQUEST_SECONDS.labels(route).observe(account.whole_s)
+    if account.reason:
+        REFUSALS.labels(account.reason).inc()
+    if account.first_byte_s is not None:
+        FIRST_BYTE_SECONDS.labels(route).observe(account.first_byte_s)
+    if account.is_live:
+        return
+    for name, seconds in account.stages.items():
+        STAGE_SECONDS.labels(name).observe(seconds)
+    if account.code == OK and account.audio_s:
+        work_s = account.whole_s - account.stages.get("upload", 0.0)
+        REAL_TIME_FACTOR.observe(work_s / account.audio_s)

@@ -15,7 +15,8 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from medasr_service.api.app import create_app
-from medasr_service.api.labels import FOLDERS, OTHER, ROUTES, RouteLabels, label
+from medasr_service.api.labels import RouteLabels
+from medasr_service.api.routes import FOLDERS, OTHER, ROUTES, label
 from medasr_service.settings import Settings
 from tests.conftest import Service
 

@@ -1,6 +1,5 @@
 """X-Request-ID on every answer; paths and methods as clients write them."""
 
-import logging
 import re
 from collections.abc import Callable
 
@@ -11,7 +10,6 @@ from fastapi.testclient import TestClient
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from medasr_service.api import request_ids
 from medasr_service.api.as_served import canonical
 from medasr_service.transcriber import Transcriber
 from tests.conftest import CLIPS, Service
@@ -65,20 +63,6 @@ def test_what_could_say_more_than_a_name_is_not_taken(client: TestClient, given:
 def test_a_socket_has_a_name(client: TestClient) -> None:
     with client.websocket_connect("/v1/realtime?intent=transcription", headers={HEADER: "three"}) as socket:
         assert (b"x-request-id", b"three") in list(socket.extra_headers or [])
-
-
-def test_a_line_of_the_log_ends_with_the_name(caplog: pytest.LogCaptureFixture) -> None:
-    request_ids.put_in_log()
-    log = logging.getLogger("bentoml.medasr")
-    log.propagate, before = True, log.propagate
-    token = request_ids._current.set("four")
-    try:
-        with caplog.at_level("WARNING", "bentoml.medasr"):
-            log.warning("100 %% of %d", 2)
-    finally:
-        request_ids._current.reset(token)
-        log.propagate = before
-    assert caplog.messages == ["100 % of 2 (request_id=four)"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,81 @@
+"""Each request has an account, from its header to the last byte of its answer; who counts gets it then."""
+
+from collections.abc import Callable, Sequence
+from time import perf_counter
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from medasr_service.api import request_ids
+from medasr_service.api.as_served import canonical
+from medasr_service.api.keys import METRICS, PROBES
+from medasr_service.api.routes import label
+from medasr_service.telemetry import access, account, metrics
+from medasr_service.telemetry.account import LIVE, Account
+
+Told = Sequence[Callable[[Account], None]]
+
+ALWAYS: Told = (metrics.count, access.write)
+NOT_COUNTED = PROBES | METRICS  # machines ask them all day
+SCOPE_KEY = "medasr.account"
+SWITCHED, REFUSED, FAILED = 101, 403, 500  # statuses: of a socket that opened, one that did not, no answer
+
+
+class Observed:
+    """ASGI middleware, inside what names requests; everything that answers must be inside it.
+
+    ``told`` hears of each request once it is over, besides the counters and the log.
+    """
+
+    def __init__(self, app: ASGIApp, told: Told = ()) -> None:
+        self._app = app
+        self._told = (*ALWAYS, *told)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = canonical(scope["path"]) if scope["type"] in ("http", "websocket") else ""
+        if not path or path in NOT_COUNTED or SCOPE_KEY in scope:
+            return await self._app(scope, receive, send)
+        kept = scope[SCOPE_KEY] = _begun(scope, label(path))
+        started = perf_counter()
+
+        async def counted_receive() -> Message:
+            message = await receive()
+            kept.upload_bytes += len(message.get("body", b""))
+            return message
+
+        async def watched_send(message: Message) -> None:
+            if not kept.status:
+                kept.status = _status(message)
+            elif kept.first_byte_s is None and message.get("body"):
+                kept.first_byte_s = perf_counter() - started
+            await send(message)
+
+        with account.opened(kept):
+            try:
+                await self._app(scope, counted_receive, watched_send)
+            finally:
+                kept.whole_s = perf_counter() - started
+                if not kept.status:
+                    kept.fail("server_error", status=FAILED)
+                for tell in self._told:
+                    tell(kept)
+
+
+def _begun(scope: Scope, route: str) -> Account:
+    client = scope.get("client")
+    return Account(
+        route,
+        method=scope.get("method", LIVE),
+        request_id=request_ids.of(scope),
+        address=client[0] if client else "",
+    )
+
+
+def _status(message: Message) -> int:
+    match message["type"]:
+        case "http.response.start" | "websocket.http.response.start":
+            return int(message["status"])
+        case "websocket.accept":
+            return SWITCHED
+        case "websocket.close":
+            return REFUSED
+    return 0
