@@ -21,7 +21,7 @@ OF_BATCHES = (1, 2, 3, 4, 6, 8, 12, 16, 32)
 REASONS = (
     *("places", "share_of_client", "connections", "sockets_of_client", "draining", "not_ready", "model_lost"),
     *("no_decoder", "no_room", "invalid_api_key", "forbidden", "upload_stalled", "upload_too_large"),
-    *("audio_too_long", "header_timeout", "header_too_large", "bad_request"),
+    *("rate_limit_exceeded", "audio_too_long", "header_timeout", "header_too_large", "bad_request"),
 )
 TURNS = ("completed", "failed", "cleared")
 STAGES = ("upload", "decode", "wait", "inference", "stitch", "text")
