@@ -14,7 +14,7 @@ HEADERS = {
     "Cache-Control": "no-cache",  # kept, but asked for again: an update must reach the page as a whole
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "microphone=(self), camera=(), geolocation=(), usb=(), payment=()",
+    "Permissions-Policy": "microphone=(self), camera=(), geolocation=(), usb=(), payment=(), hid=(self)",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }

@@ -6,6 +6,12 @@ import "./recordings.js";
 import "./editor.js"; // before the card, which asks whether it is open
 import "./card.js";
 import "./saving.js";
+import "./vocabulary.js";
+import "./passages.js";
+import "./keeping.js";
+import "./controls.js";
+import "./inserting.js";
+import "./chosen.js"; // behind the card, whose text it marks
 import "./leaving.js";
 import { $, onClick, showProblem } from "./page.js";
 import { lookAtService } from "./service.js";

@@ -1,19 +1,26 @@
 /** Dictation: the microphone, the live session, and the button that starts and stops both. */
 import { remember, replace, split } from "./changes.js";
 import { closeEditor, isEditing, openEditor } from "./editor.js";
+import { shown } from "./hotkey.js";
+import { library } from "./library.js";
 import { LiveSession } from "./live.js";
 import { $, announce, clock, onClick, setText, showProblem } from "./page.js";
 import { lengthOf_s, MicrophoneError, RATE, record, wav } from "./recorder.js";
 import { explain, lookAtService, realtimeAddress, serviceText } from "./service.js";
 import { askForKey, listMicrophones, microphone } from "./settings.js";
+import { Speaking } from "./speaking.js";
 import { changed, drop, isActive, makeEntry, onChange, select, state } from "./state.js";
+import { TEXTS } from "./texts.js";
 import { chunks, final, lost, makeSegment, MAX_WORDS, notation, spoken, summary } from "./transcript.js";
 
 /** @typedef {import("./transcript.js").Entry} Entry @typedef {import("./transcript.js").Segment} Segment */
 
-const HOTKEY = "F2";
 const TOUCH = matchMedia("(hover: none) and (pointer: coarse)").matches;
-const IDLE_NOTE = TOUCH ? "Kept awake while you dictate." : `${HOTKEY} starts and stops, wherever you are in the page.`;
+const hotkey = () => shown(library.preferences.hotkey);
+const idleNote = () => {
+  if (TOUCH) return "Kept awake while you dictate.";
+  return library.preferences.pushToTalk ? `Hold ${hotkey()} while you speak.` : `${hotkey()} starts and stops, wherever you are in the page.`;
+};
 const QUIET_PEAK = 0.01; // below it for QUIET_S, nothing is heard
 const QUIET_S = 4;
 const LOUD_PEAK = 0.99;
@@ -52,6 +59,7 @@ class Dictation {
     /** @type {Promise<boolean>|null} */
     this.resuming = null;
     this.resume_until = Infinity;
+    this.speaking = new Speaking(this, () => stop());
   }
 
   get seconds() {
@@ -66,7 +74,7 @@ class Dictation {
       onEnd: () => this.unplugged(),
     });
     try {
-      this.session = new LiveSession({ url: realtimeAddress(), key: state.key }, this);
+      this.session = new LiveSession({ url: realtimeAddress(), key: state.key, keywords: library.keywords }, this);
       await this.session.ready();
     } catch (error) {
       await this.recorder.stop();
@@ -81,6 +89,13 @@ class Dictation {
     const { entry } = this;
     const { segments, index } = split(entry.segments, entry.place?.end ?? Infinity);
     Object.assign(entry, { segments, live: index, state: "recording", message: "" });
+  }
+
+  /** Goes on elsewhere in the report; what is selected there is replaced by what is said next. @param {import("./transcript.js").Place} place */
+  goTo(place) {
+    this.entry.place = place;
+    Object.assign(this, { last: null, isNew: false, isJoint: true });
+    this.open();
   }
 
   /** What was spoken since the session's beginning, while the service did not listen. */
@@ -99,7 +114,7 @@ class Dictation {
     if (Date.now() >= this.resume_until) return false;
     await new Promise((resolve) => setTimeout(resolve, RESUME_PAUSE_S * 1000));
     try {
-      const session = new LiveSession({ url: realtimeAddress(), key: state.key }, this);
+      const session = new LiveSession({ url: realtimeAddress(), key: state.key, keywords: library.keywords }, this);
       await session.ready();
       this.from += Math.round((this.session?.heard_s ?? 0) * RATE);
       this.isJoint = true;
@@ -121,6 +136,7 @@ class Dictation {
     if (this.live) this.session?.append(samples);
     this.quiet_s = peak < QUIET_PEAK ? this.quiet_s + samples.length / RATE : 0;
     this.loudest = Math.max(this.loudest, peak);
+    this.speaking.tick((this.before.samples + this.samples) / RATE, peak, samples.length / RATE);
     showLevel(peak, this.seconds);
     setText($("microphone-note"), this.note());
   }
@@ -130,7 +146,7 @@ class Dictation {
     if (this.quiet_s > QUIET_S) return "Nothing is heard: is this the right microphone, and is it on?";
     const behind_s = this.session?.behind_s ?? 0;
     if (behind_s > BEHIND_S) return `The connection is slow: ${Math.round(behind_s)} s wait to be sent.`;
-    return TOUCH ? "Recording." : `Recording. ${HOTKEY} stops.`;
+    return TOUCH || library.preferences.pushToTalk ? "Recording." : `Recording. ${hotkey()} stops.`;
   }
 
   unplugged() {
@@ -207,10 +223,18 @@ class Dictation {
       last.segment = { ...segment, text: segment.text + text, raw: segment.raw + notated, words: [...segment.words, ...words] };
       entry.segments = entry.segments.with(at - 1, last.segment);
     } else {
-      const segment = makeSegment({ id: item, sound: this.sound, ...given });
+      const isSpaced = text.startsWith(" ") && /^$|\s$/.test(lastWritten(entry.segments, at));
+      const segment = makeSegment({ id: item, sound: this.sound, ...given, edited: isSpaced ? text.trimStart() : null });
       this.last = { item, segment };
       this.insert([segment]);
     }
+    this.texts.set(item, (this.texts.get(item) ?? "") + text);
+  }
+
+  /** Words of the dictation that the report does not show. @param {string} item @param {string} text @param {string} notated @param {import("./transcript.js").Word[]} words */
+  putUnwritten(item, text, notated, words) {
+    const isFirst = !this.entry.segments.slice(0, this.entry.live ?? 0).some(({ raw }) => raw);
+    this.insert([makeSegment({ id: item, sound: this.sound, text, raw: isFirst ? notated.trimStart() : notated, words, edited: "", command: true })]);
     this.texts.set(item, (this.texts.get(item) ?? "") + text);
   }
 
@@ -229,8 +253,8 @@ class Dictation {
   onDelta(item, event) {
     endWaiting();
     const words = this.placed(event.words);
-    this.entry.unfinished = "";
-    this.put(item, event.delta, rawOf(event, words, event.delta), words);
+    this.speaking.take(item, event.delta, rawOf(event, words, event.delta), words);
+    this.entry.unfinished = this.speaking.heldText;
     this.unspoken += event.delta;
     if (/[.?!]\s*$/.test(this.unspoken)) {
       announce(this.unspoken.trim());
@@ -241,13 +265,14 @@ class Dictation {
 
   /** What is heard and not yet sure: it may still change. @param {string} text */
   onHypothesis(text) {
-    this.entry.unfinished = text;
+    this.entry.unfinished = this.speaking.heldText + text;
     grown();
   }
 
   /** The service's last word on a turn: the deltas, joined, are its text. @param {string} item @param {Record<string, any>} event */
   onCompleted(item, event) {
     const { entry } = this;
+    this.speaking.finish();
     const known = this.texts.get(item) ?? "";
     entry.unfinished = "";
     if (known !== event.transcript) {
@@ -281,6 +306,11 @@ class Dictation {
     this.insert([lost(space, UNHEARD, start, end, this.sound)]);
     this.entry.message = `A part could not be transcribed: ${message}`;
     grown();
+  }
+
+  /** @param {string} message */
+  onKeywordsRefused(message) {
+    showProblem(TEXTS.vocabulary.keywordsRefused(message));
   }
 
   /** @param {string} message */
@@ -328,6 +358,9 @@ function later(word, by_s) {
 function rawOf(event, words, text) {
   return event.raw_text ?? (words.length ? spoken(words).map((word) => ` ${notation(word)}`).join("") : text);
 }
+
+/** The end of the text before a segment. @param {Segment[]} segments @param {number} at */
+const lastWritten = (segments, at) => final(segments.slice(0, at).findLast(final) ?? makeSegment({}));
 
 /** @type {Dictation|null} */
 let current = null;
@@ -387,7 +420,7 @@ function begin(dictation) {
 /** @param {Error} error */
 async function refused(error) {
   showLevel(0, 0);
-  setText($("microphone-note"), IDLE_NOTE);
+  setText($("microphone-note"), idleNote());
   if (error instanceof MicrophoneError) return showProblem(error.message);
   const { status, message } = await explain();
   if (status === 401) return askForKey(message);
@@ -405,7 +438,7 @@ async function stop() {
   state.dictation = "off";
   awake?.release().catch(() => {});
   showLevel(0, entry.duration);
-  setText($("microphone-note"), IDLE_NOTE);
+  setText($("microphone-note"), idleNote());
   if (!dictation.last && !entry.segments.some(({ kind }) => kind)) nothing(dictation);
   changed();
   if (wasEditing && entry === state.selected) openEditor();
@@ -429,6 +462,10 @@ function nothing({ entry, isNew, before, loudest, seconds }) {
 
 export const toggleDictation = () => (state.dictation === "on" ? stop() : dictate(target()));
 export const newReport = () => dictate(null);
+export const startDictation = () => dictate(target());
+export const stopDictation = () => stop();
+/** What a dictation that is under way can do besides. @returns {Speaking|null} */
+export const speaking = () => (state.dictation === "on" ? (current?.speaking ?? null) : null);
 /** Speaks a part of a report again. @param {Entry} entry @param {import("./transcript.js").Place} place */
 export function speakAgain(entry, place) {
   entry.place = place;
@@ -475,16 +512,11 @@ onChange(() => {
   $("record").dataset.on = String(dictation === "on");
   $("record").ariaDisabled = String(dictation === "starting" || dictation === "finishing" || (dictation === "off" && service !== "ready"));
   setText($("record-label"), label());
+  if (dictation === "off") setText($("microphone-note"), idleNote());
+  setText($("record-key"), hotkey());
+  $("record").setAttribute("aria-keyshortcuts", library.preferences.hotkey.replace("Ctrl", "Control").replaceAll(/Key|Digit/g, ""));
   $("new-report").hidden = !(dictation === "off" && target());
   if (service === "ready" && dictation === "off") endWaiting();
 });
-setText($("microphone-note"), IDLE_NOTE);
 onClick("record", toggleDictation);
 onClick("new-report", newReport);
-document.addEventListener("keydown", (event) => {
-  if (event.key !== HOTKEY || event.altKey || event.ctrlKey || event.metaKey) return;
-  event.preventDefault();
-  if (event.repeat || $("settings").open) return;
-  if (event.shiftKey && state.dictation === "off") newReport();
-  else toggleDictation();
-});

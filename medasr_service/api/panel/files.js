@@ -1,5 +1,7 @@
 /** Files to transcribe: a queue, one at a time, while others wait. */
+import { library } from "./library.js";
 import { $, announce, onClick } from "./page.js";
+import { replaced } from "./replacements.js";
 import { address, explain, lookAtService } from "./service.js";
 import { askForKey } from "./settings.js";
 import { changed, drop, isActive, makeEntry, onChange, select, state } from "./state.js";
@@ -58,7 +60,9 @@ async function next() {
 
 /** @param {Entry} entry @param {AbortSignal} signal @throws {ServiceError|Cancelled} */
 async function run(entry, signal) {
-  const job = { url: address("v1/audio/transcriptions"), key: state.key, file: /** @type {Blob} */ (entry.audio), name: entry.name, signal };
+  const file = /** @type {Blob} */ (entry.audio);
+  const { keywords } = library;
+  const job = { url: address("v1/audio/transcriptions"), key: state.key, file, name: entry.name, signal, keywords, decoding: entry.decoding };
   const update = (/** @type {Partial<Entry>} */ news) => {
     Object.assign(entry, news);
     changed();
@@ -66,7 +70,7 @@ async function run(entry, signal) {
   update({ state: "uploading", progress: 0, message: "", segments: [] });
   const done = await transcribe(job, {
     onSent: (fraction) => update(fraction < 1 ? { state: "uploading", progress: fraction } : { state: "working", progress: null }),
-    onSegment: (event) => update({ state: "working", segments: [...entry.segments, toSegment(event)] }),
+    onSegment: (event) => update({ state: "working", segments: [...entry.segments, replaced(toSegment(event))] }),
     onProgress: (seconds, duration) =>
       update({ state: "working", progress: duration ? Math.min(1, seconds / duration) : null, duration }),
   });

@@ -15,6 +15,7 @@ const UNSENDABLE =
  * @property {(item: string, event: Record<string, any>) => void} onCompleted
  * @property {(text: string) => void} onHypothesis what is heard and not yet sure
  * @property {(item: string, message: string) => void} onFailed
+ * @property {(message: string) => void} onKeywordsRefused the session goes on without them
  * @property {(message: string) => void} onError the session goes on
  * @property {(message: string) => void} onAway the model is, for a moment; what is said is kept
  * @property {(message: string) => void} onLost it does not
@@ -22,11 +23,12 @@ const UNSENDABLE =
 
 export class LiveSession {
   /**
-   * @param {{url: URL, key: string}} service
+   * @param {{url: URL, key: string, keywords: string[]}} service `keywords`: terms to favour
    * @param {Listener} listener
    */
-  constructor({ url, key }, listener) {
+  constructor({ url, key, keywords }, listener) {
     this.listener = listener;
+    this.keywords = keywords;
     /** @type {Set<string>} */
     this.open = new Set(); // turns with text, or committed, that are not completed
     this.finishing = false;
@@ -128,8 +130,9 @@ export class LiveSession {
   }
 
   configure() {
-    const input = { format: { type: "audio/pcm", rate: RATE }, turn_detection: TURN_DETECTION };
-    this.send({ type: "session.update", session: { type: "transcription", audio: { input } } });
+    const transcription = this.keywords.length ? { transcription: { keywords: this.keywords } } : {};
+    const input = { format: { type: "audio/pcm", rate: RATE }, turn_detection: TURN_DETECTION, ...transcription };
+    this.send({ type: "session.update", event_id: "configure", session: { type: "transcription", audio: { input } } });
   }
 
   /** @param {{end: number}[]|undefined} words */
@@ -149,6 +152,10 @@ export class LiveSession {
     if (error.event_id === "finish") {
       this.committed = true; // nothing was left to commit
       if (!this.open.size) this.finished(true);
+    } else if (error.event_id === "configure" && this.keywords.length) {
+      this.keywords = []; // without them rather than not at all
+      this.configure();
+      this.listener.onKeywordsRefused(this.lastError);
     } else {
       this.listener.onError(this.lastError);
     }

@@ -46,9 +46,9 @@ const shown = (entry) => (entry === state.selected ? { report, original, raw }[s
 
 /** What is still to be checked, filled in or transcribed; "" where nothing is. @param {Entry} entry */
 export function stillOpen(entry) {
-  const [, ...doubts] = summary(entry, state.threshold).split(", ");
+  const [, ...troubles] = summary(entry, state.threshold).split(", "); // behind the words
   const empty = fields(report(entry)).length;
-  return [...doubts, ...(empty ? [T.fields(empty)] : [])].join(", ");
+  return [...troubles, ...(empty ? [T.fields(empty)] : [])].join(", ");
 }
 
 /** @param {Entry} entry @returns {import("./fhir.js").Dictated} */
@@ -114,7 +114,7 @@ async function saveAll() {
 const stem = (name) => name.replace(/\.\w{1,5}$/, "").replaceAll(/[\p{Cc}\\/:*?"<>|]+/gu, "-").replace(/^[. ]+|[. ]+$/g, "") || "report";
 
 /** @param {Blob} blob @param {string} name */
-function download(blob, name) {
+export function download(blob, name) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
   link.download = name;

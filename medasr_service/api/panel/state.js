@@ -58,6 +58,7 @@ export function makeEntry(given) {
     saved: false,
     about: {},
     warnings: [],
+    decoding: "",
     ...given,
   };
 }

@@ -21,6 +21,8 @@
  * @property {Word[]} words
  * @property {string|null} edited the user's text, in place of the model's
  * @property {0|1} sound where its times count: in the recording, or in what was dictated into a file's report
+ * @property {import("./replacements.js").Found[]} [replaced] what the user's replacements made of it
+ * @property {boolean} [command] spoken to the page, and no part of the report
  * @property {"lost"} [kind] nobody's words: it marks what could not be read, or not be transcribed
  *
  * @typedef {object} Place a stretch of the report's text, or a point between two letters
@@ -51,6 +53,7 @@
  * @property {Blob|null} dictated what was dictated into the report of a file
  * @property {boolean} saved whether the user has taken the text out of the page
  * @property {Record<string, unknown>} about model, notice
+ * @property {string} decoding how it is to be transcribed: "" as the service is set
  * @property {string[]} warnings what the service says of the recording
  *
  * @typedef {object} Piece a stretch of text that belongs together, with the audio it comes from
@@ -219,7 +222,7 @@ function editedRuns(segment) {
   return found;
 }
 
-const reportRuns = once((segment) => (segment.edited === null ? reportPieces(segment).flatMap(plainRuns) : editedRuns(segment)));
+const reportRuns = once((segment) => (segment.command && !segment.edited ? [] : segment.edited === null ? reportPieces(segment).flatMap(plainRuns) : editedRuns(segment)));
 const originalRuns = once((segment) => reportPieces(segment).flatMap(plainRuns));
 const rawRuns = once((segment) => cut(segment, "raw").flatMap(plainRuns));
 

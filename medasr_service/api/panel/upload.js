@@ -20,16 +20,18 @@ export class Cancelled extends Error {}
 
 /**
  * XMLHttpRequest, because fetch does not say how much of a file has been sent.
- * @param {{url: URL, key: string, file: Blob, name: string, signal: AbortSignal}} job
+ * @param {{url: URL, key: string, file: Blob, name: string, signal: AbortSignal, keywords: string[], decoding: string}} job `decoding`: "" as the service is set
  * @param {Watcher} watcher
  * @returns {Promise<Record<string, any>>} the last event: verbose_json with words
  * @throws {ServiceError|Cancelled}
  */
-export function transcribe({ url, key, file, name, signal }, watcher) {
+export function transcribe({ url, key, file, name, signal, keywords, decoding }, watcher) {
   const form = new FormData();
   for (const [field, value] of Object.entries({ stream: "true", response_format: "verbose_json", damaged: "skip" })) form.append(field, value);
   form.append("timestamp_granularities[]", "segment");
   form.append("timestamp_granularities[]", "word");
+  for (const term of keywords) form.append("keywords[]", term);
+  if (decoding) form.append("decoding", decoding);
   form.append("file", file, name);
   const request = new XMLHttpRequest();
   request.open("POST", url);
