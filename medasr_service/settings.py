@@ -27,7 +27,9 @@ except ModuleNotFoundError:  # the sources alone, as a Bento has them
 PORTS: dict[str, int] = models.PORTS
 CONFIG_FILE = Path(models.__file__).with_name("inference.yaml")
 DEMO_MODEL = "demo"
-SET_UP_VARIABLES = {"MEDASR_CONFIG", "MEDASR_TORCH", "MEDASR_TORCH_INDEX"}  # read elsewhere
+SET_UP_VARIABLES = {  # read elsewhere
+    *("MEDASR_CONFIG", "MEDASR_TORCH", "MEDASR_TORCH_INDEX", "MEDASR_URL", "MEDASR_KEY"),
+}
 MAX_STRIDE = 0.4  # of a window: at most five times the work of windows that do not overlap
 
 MIN_KEY_LENGTH = 16

@@ -12,7 +12,18 @@ from collections.abc import Sequence
 import argcomplete
 
 from medasr_service import settings
-from medasr_service.cli import completion, evaluate, export, format, keys, listen, serve, transcribe, verify
+from medasr_service.cli import (
+    completion,
+    evaluate,
+    export,
+    format,
+    jobs,
+    keys,
+    listen,
+    serve,
+    transcribe,
+    verify,
+)
 from medasr_service.cli.console import OutputClosed, forget, tell
 from medasr_service.cli.status import EXIT_OK, EXIT_PIPE, EXIT_SOME_FAILED, EXIT_STOPPED, EXIT_USAGE
 from medasr_service.errors import MedASRError
@@ -21,7 +32,7 @@ from medasr_service.version import VERSION
 
 __all__ = ["EXIT_OK", "EXIT_SOME_FAILED", "EXIT_USAGE", "main"]
 
-COMMANDS = (transcribe, serve, keys, listen, format, evaluate, verify, export, completion)
+COMMANDS = (transcribe, serve, jobs, keys, listen, format, evaluate, verify, export, completion)
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -1,0 +1,388 @@
+"""Jobs of the service as it is started: taken, followed, answered, told of, ended, and killed under."""
+
+import json
+import random
+import signal
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import httpx
+import openai
+import pytest
+
+from tests.conftest import CLIPS, PATIENCE_S, Service
+from tests.jobs import kills
+from tests.jobs.conftest import Web, reply
+from tests.jobs.kills import long_recording
+
+pytestmark = pytest.mark.e2e
+
+MINE, OTHERS = "the-key-of-one-ward", "the-key-of-another"
+SECRET = "whsec_" + "bm9ib2R5IHNpZ25zIGFueXRoaW5nIHdpdGggdGhpcw=="
+HERE = "127.0.0.1/32"
+LONG = long_recording(8)
+NAME = "jane-doe-1961.wav"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("jobs")
+
+
+@pytest.fixture(scope="module")
+def started(start_service: Callable[..., Service], folder: Path) -> Service:
+    service = start_service(
+        **kills.settings(folder),
+        MEDASR_API_KEYS=f"{MINE},{OTHERS}",
+        MEDASR_JOB_URL_HOSTS=HERE,
+        MEDASR_JOB_WEBHOOK_HOSTS=HERE,
+        MEDASR_JOB_WEBHOOK_SECRET=SECRET,
+    )
+    service.wait_until_ready()
+    return service
+
+
+def client(service: Service, key: str) -> httpx.Client:
+    headers = {"Authorization": f"Bearer {key}"}
+    return httpx.Client(base_url=service.url, headers=headers, timeout=PATIENCE_S)
+
+
+@pytest.fixture
+def mine(started: Service) -> Iterator[httpx.Client]:
+    with client(started, MINE) as found:
+        yield found
+
+
+@pytest.fixture
+def others(started: Service) -> Iterator[httpx.Client]:
+    with client(started, OTHERS) as found:
+        yield found
+
+
+def submitted(asking: httpx.Client, recording: bytes = b"", headers: Any = None, **fields: Any) -> str:
+    """Where the job is."""
+    if recording:
+        files = {"file": (NAME, recording)}
+        answer = asking.post("/v1/jobs", files=files, data=fields, headers=headers)
+    else:
+        answer = asking.post("/v1/jobs", json=fields, headers=headers)
+    assert answer.status_code == 202, answer.text
+    assert answer.headers["location"] == f"/v1/jobs/{answer.json()['id']}"
+    return str(answer.headers["location"])
+
+
+def ended(asking: httpx.Client, job: str, *states: str) -> dict[str, Any]:
+    deadline = time.monotonic() + PATIENCE_S
+    while (shown := asking.get(job).json())["status"] not in (states or ("succeeded", "failed", "cancelled")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return dict(shown)
+
+
+FIELDS: list[dict[str, Any]] = [
+    {},
+    {"include[]": "logprobs"},
+    {"response_format": "text"},
+    {"response_format": "srt", "formatting": "raw"},
+    {"response_format": "vtt"},
+    {"response_format": "verbose_json", "timestamp_granularities[]": ["word", "segment"]},
+    {"response_format": "verbose_json", "chunk_length_s": "5", "stride_length_s": "1"},
+    {"decoding": "lm", "keywords[]": ["furosemide", "xyz"]},
+]
+
+
+def test_the_result_is_what_the_request_is_answered_with(mine: httpx.Client) -> None:
+    recording = long_recording(2)
+    jobs = [submitted(mine, recording, **fields) for fields in FIELDS]
+    for job, fields in zip(jobs, FIELDS, strict=True):
+        direct = mine.post("/v1/audio/transcriptions", files={"file": recording}, data=fields)
+        assert ended(mine, job)["status"] == "succeeded"
+        result = mine.get(f"{job}/result")
+        assert (result.status_code, result.content) == (200, direct.content)
+        assert result.headers["content-type"] == direct.headers["content-type"]
+    direct = mine.post("/v1/audio/transcriptions", files={"file": recording}, data={"response_format": "vtt"})
+    assert mine.get(f"{jobs[5]}/result", params={"response_format": "vtt"}).content == direct.content
+
+
+def test_a_job_says_how_far_it_is_and_its_events_come_once(mine: httpx.Client) -> None:
+    job = submitted(mine, LONG)
+    seen, states = [], set()
+    with mine.stream("GET", f"{job}/events") as stream:
+        for line in stream.iter_lines():
+            if line.startswith("data: "):
+                seen.append(json.loads(line.removeprefix("data: ")))
+                shown = mine.get(job).json()
+                states.add(shown["status"])
+                progress = shown["progress"]
+                assert progress["duration"] is None or progress["seconds"] <= progress["duration"] + 0.001
+    assert states >= {"succeeded"}
+    assert "".join(each.get("delta", "") for each in seen) == seen[-1]["text"]
+    assert seen[-1]["type"] == "transcript.text.done"
+    direct = mine.post("/v1/audio/transcriptions", files={"file": LONG}).json()
+    assert seen[-1]["text"] == direct["text"]
+    last = len(seen) - 1
+    for after in (0, last - 1):
+        again = mine.get(f"{job}/events", headers={"Last-Event-ID": str(after)}).text
+        assert f"id: {after + 1}\n" in again
+        assert f"id: {after}\n" not in again
+        assert again.count("event: ") == last - after
+    assert mine.get(f"{job}/events", headers={"Last-Event-ID": str(last)}).status_code == 204
+    shown = mine.get(job).json()
+    assert shown["progress"]["seconds"] == shown["progress"]["duration"]
+    assert shown["expires_at"] - shown["finished_at"] == 24 * 3600
+
+
+def test_another_key_s_job_is_as_if_it_were_not(mine: httpx.Client, others: httpx.Client) -> None:
+    job = submitted(mine, CLIPS[0].path.read_bytes())
+    unknown = f"/v1/jobs/job_{'0' * 32}"
+    ways = [("GET", ""), ("GET", "/result"), ("GET", "/events"), ("POST", "/cancel"), ("DELETE", "")]
+    for method, path in ways:
+        foreign, missing = others.request(method, job + path), mine.request(method, unknown + path)
+        assert (foreign.status_code, foreign.json()["error"]["code"]) == (404, "job_not_found")
+        assert foreign.json() == missing.json()
+    assert ended(mine, job)["status"] == "succeeded"
+    assert others.get("/v1/jobs").json()["data"] == []
+    assert mine.get("/v1/jobs/..%2f..%2fetc").status_code == 404
+
+
+def test_a_list_has_pages(others: httpx.Client) -> None:
+    clip = CLIPS[0].path.read_bytes()
+    jobs = [submitted(others, clip).rpartition("/")[2] for _ in range(5)]
+    found, after = [], None
+    while True:
+        page = others.get("/v1/jobs", params={"limit": 2, **({"after": after} if after else {})}).json()
+        found += [each["id"] for each in page["data"]]
+        after = page["last_id"]
+        if not page["has_more"]:
+            break
+    assert found == jobs[::-1]
+    for job in jobs:
+        assert others.delete(f"/v1/jobs/{job}").json()["deleted"]
+    assert others.get("/v1/jobs").json() == {
+        **{"object": "list", "data": [], "first_id": None, "last_id": None, "has_more": False}
+    }
+
+
+def test_the_same_request_twice_is_one_job(mine: httpx.Client, others: httpx.Client) -> None:
+    clip, key = CLIPS[1].path.read_bytes(), {"Idempotency-Key": "order-17"}
+    first = submitted(mine, clip, key, response_format="text")
+    assert submitted(mine, clip, key, response_format="text") == first
+    assert submitted(others, clip, key, response_format="text") != first
+    assert submitted(mine, clip, response_format="text") != first
+    for body, fields in ((clip, {"response_format": "srt"}), (CLIPS[2].path.read_bytes(), {})):
+        answer = mine.post("/v1/jobs", files={"file": body}, data=fields, headers=key)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (422, "idempotency_key_reused")
+    assert ended(mine, first)["status"] == "succeeded"
+
+
+def place_of(folder: Path, before: set[Path]) -> Path:
+    [place] = {path for path in folder.iterdir() if path.is_dir()} - before
+    return place
+
+
+def places(folder: Path) -> set[Path]:
+    return {path for path in folder.iterdir() if path.is_dir()}
+
+
+@pytest.mark.parametrize("when", ["queued", "running", "succeeded"])
+def test_what_is_deleted_is_gone_at_once(mine: httpx.Client, folder: Path, when: str) -> None:
+    before = places(folder)
+    job = submitted(mine, LONG, formatting="raw")
+    place = place_of(folder, before)
+    if when != "queued":
+        ended(mine, job, when)
+    assert mine.delete(job).status_code == 200
+    assert not place.exists()
+    for path in ("", "/result", "/events"):
+        assert mine.get(job + path).status_code == 404
+    text = {"response_format": "text"}
+    after = submitted(mine, CLIPS[0].path.read_bytes(), **text)  # a place among those at work is free again
+    assert ended(mine, after)["status"] == "succeeded"
+    assert not place.exists()
+
+
+def test_what_is_cancelled_is_shown_and_has_no_sound(mine: httpx.Client, folder: Path) -> None:
+    before = places(folder)
+    job = submitted(mine, LONG)
+    ended(mine, job, "running")
+    assert mine.post(f"{job}/cancel").json()["status"] == "cancelled"
+    assert {path.name for path in place_of(folder, before).iterdir()} == {"record"}
+    for path in ("/result", "/events"):
+        answer = mine.get(job + path)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (409, "job_cancelled")
+    assert mine.post(f"{job}/cancel").json()["status"] == "cancelled"
+    assert mine.delete(job).status_code == 200
+
+
+def test_a_recording_that_cannot_be_heard_fails_as_its_request_does(mine: httpx.Client) -> None:
+    for recording in (b"no sound at all", LONG[:5000]):
+        direct = mine.post("/v1/audio/transcriptions", files={"file": recording})
+        job = submitted(mine, recording)
+        shown = ended(mine, job)
+        assert shown["status"] == "failed"
+        assert shown["error"] == direct.json()["error"]
+        result = mine.get(f"{job}/result")
+        assert (result.status_code, result.json()) == (direct.status_code, direct.json())
+        assert mine.get(f"{job}/events").json() == direct.json()
+
+
+def test_what_can_be_refused_at_once_is(mine: httpx.Client) -> None:
+    clip = {"file": CLIPS[0].path.read_bytes()}
+    url = "http://127.0.0.1:9/a.wav"
+    asked: list[tuple[dict[str, Any], str | None, int]] = [
+        ({"files": clip, "data": {"language": "de"}}, "language", 400),
+        ({"files": clip, "data": {"model": "whisper-1"}}, "model", 400),
+        ({"files": clip, "data": {"chunk_length_s": "1000"}}, "chunk_length_s", 400),
+        ({"files": clip, "data": {"webhook_url": "https://example.org/"}}, "webhook_url", 400),
+        ({"files": {"other": b""}}, "file", 400),
+        ({"files": {"file": b""}}, "file", 400),
+        ({"json": {"response_format": "text"}}, "url", 400),
+        ({"json": {"url": url, "response_format": "xml"}}, "response_format", 400),
+        ({"json": {"url": ["a"]}}, "url", 400),
+        ({"json": {"url": "http://169.254.169.254/latest/meta-data"}}, "url", 400),
+        ({"json": {"url": "https://example.org/a.wav"}}, "url", 400),
+        ({"json": [1]}, None, 400),
+        ({"content": b"{", "headers": {"content-type": "application/json"}}, None, 400),
+        ({"content": b"x" * (2 << 20), "headers": {"content-type": "application/json"}}, None, 400),
+        ({"files": clip, "headers": {"Idempotency-Key": "x" * 256}}, None, 400),
+    ]
+    before = mine.get("/v1/jobs", params={"limit": 1}).json()["first_id"]
+    for request, param, status in asked:
+        answer = mine.post("/v1/jobs", **request)
+        assert (answer.status_code, answer.json()["error"]["param"]) == (status, param), answer.text
+    assert mine.get("/v1/jobs", params={"limit": 1}).json()["first_id"] == before
+    assert mine.get("/v1/jobs", params={"limit": 0}).status_code in (400, 422)
+
+
+def test_a_job_fetches_its_recording(mine: httpx.Client, web: Web) -> None:
+    clip = CLIPS[3].path.read_bytes()
+    web.answer = lambda handler: reply(handler, 200, clip)
+    job = submitted(mine, url=f"{web.url}/{NAME}", response_format="verbose_json", keywords=["lasix"])
+    assert ended(mine, job)["status"] == "succeeded"
+    fields = {"response_format": "verbose_json", "keywords[]": "lasix"}
+    direct = mine.post("/v1/audio/transcriptions", files={"file": clip}, data=fields)
+    assert mine.get(f"{job}/result").content == direct.content
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "code"),
+    [
+        (404, {}, "url_unusable"),
+        (302, {"Location": "http://169.254.169.254/latest/meta-data"}, "url_not_allowed"),
+        (200, {"Content-Length": str(10 << 30)}, "upload_too_large"),
+        (200, {"Content-Length": "0"}, "empty_audio"),
+    ],
+)
+def test_a_url_that_is_no_recording_fails_and_says_why(
+    mine: httpx.Client, web: Web, status: int, headers: dict[str, str], code: str
+) -> None:
+    web.answer = lambda handler: reply(handler, status, b"", False, **headers)
+    job = submitted(mine, url=f"{web.url}/a.wav")
+    shown = ended(mine, job)
+    assert (shown["status"], shown["error"]["code"], shown["error"]["param"]) == ("failed", code, "url")
+
+
+def test_who_is_to_be_told_is_told_until_he_has_heard_it(mine: httpx.Client, web: Web) -> None:
+    answers = iter([500])
+    web.answer = lambda handler: reply(handler, next(answers, 200))
+    good = submitted(mine, CLIPS[0].path.read_bytes(), webhook_url=f"{web.url}/told")
+    assert ended(mine, good)["status"] == "succeeded"
+    bad = submitted(mine, b"no sound", webhook_url=f"{web.url}/told")
+    assert ended(mine, bad)["status"] == "failed"
+    deadline = time.monotonic() + PATIENCE_S
+    while len(web.received) < 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    told: dict[str, list[tuple[str, str]]] = {}
+    for each in web.received:
+        event = openai.OpenAI(api_key="x", webhook_secret=SECRET).webhooks.unwrap(
+            each.body.decode(), each.headers
+        )
+        body: Any = event.to_dict()
+        told.setdefault(body["data"]["id"], []).append((body["type"], each.headers["webhook-id"]))
+    first, again = told[good.rpartition("/")[2]], told[bad.rpartition("/")[2]]
+    assert {kind for kind, _ in (*first, *again)} == {
+        "transcription.job.succeeded",
+        "transcription.job.failed",
+    }
+    assert len(set(first)) == len(set(again)) == 1  # one event, however often it is told
+
+
+def test_nothing_that_was_said_or_sent_can_be_read_where_jobs_lie(
+    mine: httpx.Client, started: Service, folder: Path
+) -> None:
+    job = submitted(mine, LONG, response_format="text")
+    ended(mine, job, "running")
+    kept = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+    assert ended(mine, job)["status"] == "succeeded"
+    text = mine.get(f"{job}/result").text
+    words = {word for word in text.split() if len(word) > 6}
+    assert len(words) > 5
+    kept += b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+    kept += started.log.read_bytes()
+    for secret in (*words, NAME, MINE, OTHERS, SECRET, kills.KEY, "RIFF", "webhook_url", HERE):
+        assert secret.encode() not in kept, secret
+    names = {path.name for path in folder.rglob("*")}
+    assert not [name for name in names if "jane" in name or ".wav" in name]
+
+
+def test_a_database_that_goes_away_in_the_middle_costs_time_alone(mine: httpx.Client, folder: Path) -> None:
+    job = submitted(mine, LONG, response_format="text")
+    ended(mine, job, "running")
+    with closing(sqlite3.connect(folder / "jobs.sqlite", isolation_level=None)) as database:
+        database.execute("PRAGMA locking_mode=EXCLUSIVE")
+        database.execute("BEGIN EXCLUSIVE")
+        away = mine.get(job)
+        assert (away.status_code, away.json()["error"]["code"]) == (503, "not_ready")
+        assert int(away.headers["retry-after"]) >= 1
+        database.execute("COMMIT")
+    assert ended(mine, job)["status"] == "succeeded"
+    direct = mine.post("/v1/audio/transcriptions", files={"file": LONG}, data={"response_format": "text"})
+    assert mine.get(f"{job}/result").text == direct.text
+
+
+def test_health_says_that_there_are_jobs(mine: httpx.Client, service: Service) -> None:
+    assert mine.get("/health").json()["jobs"] is True
+    assert httpx.get(f"{service.url}/health").json()["jobs"] is False
+    assert httpx.get(f"{service.url}/v1/jobs").status_code == 404
+
+
+def test_whatever_process_is_killed_nothing_is_lost_and_nothing_comes_twice(
+    start_service: Callable[..., Service], tmp_path: Path
+) -> None:
+    """Then SIGTERM in the middle of a job: the service leaves at once, and the next one goes on."""
+
+    def start() -> Service:
+        return start_service(**kills.settings(tmp_path))
+
+    service = kills.run(start, 4, random.Random(5), clips=10)
+    job = kills.submit(service, LONG, response_format="text")
+    while kills.asked(service, job).json()["status"] == "queued":
+        time.sleep(0.05)
+    begun = time.monotonic()
+    service.process.send_signal(signal.SIGTERM)
+    service.process.wait(PATIENCE_S)
+    assert time.monotonic() - begun < 60  # not the ten minutes that are for requests under way
+    service = start()
+    service.wait_until_ready()
+    while (state := kills.asked(service, job).json()["status"]) in ("queued", "running"):
+        time.sleep(0.05)
+    assert state == "succeeded"
+    direct = httpx.post(
+        f"{service.url}/v1/audio/transcriptions",
+        files={"file": LONG},
+        data={"response_format": "text"},
+        timeout=PATIENCE_S,
+    )
+    assert kills.asked(service, f"{job}/result").text == direct.text
+
+
+def test_a_service_whose_jobs_cannot_be_kept_does_not_start(start_service: Callable[..., Service]) -> None:
+    service = start_service(MEDASR_JOBS="on")
+    assert service.process.wait(PATIENCE_S) != 0
+    assert "medasr: jobs need jobs_key or jobs_key_file" in service.log.read_text()
+    assert "Traceback" not in service.log.read_text()
