@@ -301,7 +301,7 @@ async def _chunks(
     blocks: AsyncIterator[Waveform], splitter: chunking.Splitter | pauses.Splitter
 ) -> AsyncGenerator[Chunk, None]:
     while True:
-        with stage("decode"):
+        with stage("decode", traced=False):  # there may be thousands
             block = await anext(blocks, None)
         if block is None:
             break

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Sequence
 from time import perf_counter
 
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from medasr_service.api import request_ids
 from medasr_service.api.as_served import canonical
 from medasr_service.api.keys import METRICS, PROBES
 from medasr_service.api.routes import label
-from medasr_service.telemetry import access, account, metrics
+from medasr_service.telemetry import access, account, metrics, traces
 from medasr_service.telemetry.account import LIVE, Account
 
 Told = Sequence[Callable[[Account], None]]
@@ -17,6 +18,7 @@ Told = Sequence[Callable[[Account], None]]
 ALWAYS: Told = (metrics.count, access.write)
 NOT_COUNTED = PROBES | METRICS  # machines ask them all day
 SCOPE_KEY = "medasr.account"
+TRACE_ID = "x-trace-id"  # beside X-Request-ID, where the request is part of a trace
 SWITCHED, REFUSED, FAILED = 101, 403, 500  # statuses: of a socket that opened, one that did not, no answer
 
 
@@ -43,19 +45,27 @@ class Observed:
             return message
 
         async def watched_send(message: Message) -> None:
-            if not kept.status:
-                kept.status = _status(message)
+            if not kept.status and (status := _status(message)):
+                kept.status = status
+                if kept.trace_id:
+                    named = (TRACE_ID.encode(), kept.trace_id.encode())
+                    message = {**message, "headers": [*message.get("headers", ()), named]}
             elif kept.first_byte_s is None and message.get("body"):
                 kept.first_byte_s = perf_counter() - started
             await send(message)
 
-        with account.opened(kept):
+        parent = Headers(scope=scope).get(traces.HEADER, "")
+        with account.opened(kept), traces.served(f"{kept.method} {kept.route}", parent) as span:
+            kept.trace_id = span.trace_id or traces.trace_id_of(parent)
             try:
                 await self._app(scope, counted_receive, watched_send)
             finally:
                 kept.whole_s = perf_counter() - started
                 if not kept.status:
                     kept.fail("server_error", status=FAILED)
+                span.note(**_attributes(kept))
+                if kept.code != account.OK:
+                    span.fail(kept.code)
                 for tell in self._told:
                     tell(kept)
 
@@ -68,6 +78,20 @@ def _begun(scope: Scope, route: str) -> Account:
         request_id=request_ids.of(scope),
         address=client[0] if client else "",
     )
+
+
+def _attributes(kept: Account) -> dict[str, float | str]:
+    """HTTP's under the names that OpenTelemetry gives them; the others are ours (traces.py)."""
+    return {
+        "http.request.method": kept.method,
+        "http.route": kept.route,
+        "http.response.status_code": kept.status,
+        "format": kept.format,
+        "upload_bytes": kept.upload_bytes,
+        "audio_s": kept.audio_s,
+        "transcribed_s": kept.transcribed_s,
+        **{f"{name}_s": seconds for name, seconds in kept.stages.items()},
+    }
 
 
 def _status(message: Message) -> int:

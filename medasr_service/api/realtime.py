@@ -28,7 +28,7 @@ from medasr_service.live.events import Cleared, Completed, Delta, Event, Failed,
 from medasr_service.live.session import Manner, Session, TurnDetection
 from medasr_service.model.geometry import Waveform
 from medasr_service.settings import Settings
-from medasr_service.telemetry import account, metrics
+from medasr_service.telemetry import account, metrics, traces
 from medasr_service.text import formats
 from medasr_service.text.transcript import UNREAD
 
@@ -138,6 +138,7 @@ class _Connection:
         )
         self._items = Items()
         self._heard, self._arrivals = Heard(), Arrivals()
+        self._turn_since: float | None = None
         self._beside: set[asyncio.Task[None]] = set()
 
     @property
@@ -354,18 +355,28 @@ class _Connection:
     def _count(self, event: Event) -> None:
         """What was just said, of a turn."""
         self._heard.until(self._session.heard_s)
+        if self._turn_since is None and not isinstance(event, Cleared | Completed | Failed):
+            self._turn_since = time.monotonic()
         match event:
             case Delta(words=words) | Completed(words=words) if words:
                 name = "delta" if isinstance(event, Delta) else "completed"
                 metrics.LIVE_DELAY_SECONDS.labels(name).observe(self._arrivals.age_s(words[-1].end))
         match event:
-            case Completed(words=words):
+            case Completed(words=words, duration_s=duration_s):
+                traces.past("turn", self._turn_s(), audio_s=duration_s, words=len(words))
                 metrics.LIVE_TURNS.labels("completed").inc()
                 self._heard.marked(each.unclear for each in words if each.unclear not in ("", UNREAD))
             case Failed():
+                traces.past("turn", self._turn_s(), failed=1)
                 metrics.LIVE_TURNS.labels("failed").inc()
             case Cleared():
+                self._turn_s()
                 metrics.LIVE_TURNS.labels("cleared").inc()
+
+    def _turn_s(self) -> float:
+        """For how long the turn that ends here has been."""
+        begun, self._turn_since = self._turn_since, None
+        return 0.0 if begun is None else time.monotonic() - begun
 
 
 def _turns(config: realtime_session.Session) -> TurnDetection | None:

@@ -89,7 +89,7 @@ class Admission:
             metrics.WINDOW_WAIT_SECONDS.observe(admitted - begun)
             account.spent("wait", admitted - begun)
             try:
-                with stage("inference"):
+                with stage("inference", audio_s=sum(map(len, waveforms)) / self._sample_rate):
                     return await worker.attempt(waveforms)
             finally:
                 metrics.WINDOW_SECONDS.observe(time.perf_counter() - admitted)

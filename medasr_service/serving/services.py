@@ -42,7 +42,8 @@ from medasr_service.serving import (
     supervisor,
 )
 from medasr_service.serving.batching import Prompt
-from medasr_service.telemetry import metrics
+from medasr_service.serving.hop import Hop
+from medasr_service.telemetry import metrics, traces
 from medasr_service.version import VERSION
 
 if TYPE_CHECKING:
@@ -102,9 +103,22 @@ def time_limit(app: ASGIApp, timeout: float) -> ASGIApp:
     return TimeLimit(app, timeout)
 
 
+def untraced(app: ASGIApp, **_: Any) -> ASGIApp:
+    return app
+
+
+def hop(app: ASGIApp) -> ASGIApp:
+    return Hop(app)
+
+
 dispatcher.Optimizer = Prompt  # type: ignore[misc]  # or a burst of users slows every later file
 # BentoML's own keeps a timer of each request, and with it all of its context, until it would be due.
 traffic.TimeoutMiddleware = time_limit  # type: ignore[misc, assignment]
+if SUPERVISOR is not None:
+    from opentelemetry.instrumentation import asgi
+
+    # BentoML's own writes down addresses with their queries, and whatever a client calls itself.
+    asgi.OpenTelemetryMiddleware = untraced  # type: ignore[misc, assignment]
 
 
 def route_labels(app: ASGIApp) -> ASGIApp:
@@ -147,6 +161,7 @@ class Model:
         self._engine = engines.load(found, configured, shared=LAYOUT.workers > 1)
         self._sample_rate = found.geometry.sample_rate
         metrics.WORKER_STARTS.labels("model").inc()
+        traces.start(VERSION)
         self._callers: set[int] = set()
 
     @bentoml.on_startup
@@ -159,6 +174,10 @@ class Model:
         shutdown.defer(
             lambda: shutdown.until_gone(self._callers), SETTINGS.drain_timeout_s, parent=SUPERVISOR
         )
+
+    @bentoml.on_shutdown
+    def deliver_spans(self) -> None:
+        traces.stop()
 
     # A job that would wait longer than max_latency_ms is dropped: a long file must not lose a window.
     @bentoml.api(
@@ -184,7 +203,7 @@ def _model_service(name: str) -> bentoml.Service[Model]:
     """A service for each worker: so each has a socket of its own, is asked, watched and replaced by itself.
     Of several processes behind one socket nobody could say which has a window, or hangs.
     """
-    return bentoml.service(
+    service: bentoml.Service[Model] = bentoml.service(
         name=name,
         workers=1,
         traffic={"timeout": SETTINGS.request_timeout_s},
@@ -193,6 +212,9 @@ def _model_service(name: str) -> bentoml.Service[Model]:
         runner_connection={"max_requests": NEVER_S, "max_age": float(NEVER_S)},
         logging={"access": {"enabled": False}},  # a line for each window of each request helps nobody
     )(Model)
+    if traces.is_wanted():
+        service.add_asgi_middleware(hop)
+    return service
 
 
 @cache
@@ -344,6 +366,7 @@ class MedASR:
     def end_decoders(self) -> None:
         """Nothing of the service outlives it."""
         self._decoders.close()
+        traces.stop()
         if os.getppid() != SUPERVISOR:  # gone: nobody else clears away behind it
             metrics_folder.remove(os.environ[metrics_folder.VARIABLE])
 
@@ -388,6 +411,7 @@ _depend_on(LAYOUT.workers)  # in the processes of the supervisor, as in itself
 
 def _count_start() -> None:
     metrics.WORKER_STARTS.labels("entry").inc()
+    traces.start(VERSION)
     metrics.BUILD_INFO.labels(VERSION).set(1)
     metrics.start()
 

@@ -9,6 +9,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from time import perf_counter
 
+from medasr_service.telemetry import traces
+
 NOBODY = "-"  # where no key is needed, or none was right
 NO_FORMAT = "none"
 OK = "ok"
@@ -80,17 +82,22 @@ def spent(stage: str, seconds: float) -> None:
     """As ``stage``, where it was measured already."""
     if found := _current.get():
         found.add(stage, seconds)
+        traces.past(stage, seconds)
 
 
 @contextmanager
-def stage(name: str) -> Iterator[None]:
-    """What is done inside counts as this stage of the request, if there is one."""
+def stage(name: str, *, traced: bool = True, **attributes: float) -> Iterator[None]:
+    """What is done inside counts as this stage of the request, if there is one; as a span, it has numbers."""
     account = _current.get()
     if account is None:
         yield
         return
     started = perf_counter()
     try:
-        yield
+        if not traced:
+            yield
+            return
+        with traces.span(name, **attributes):
+            yield
     finally:
         account.add(name, perf_counter() - started)

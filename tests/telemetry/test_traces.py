@@ -1,0 +1,163 @@
+"""Spans arrive at a collector, in the client's trace, and hold nothing of what it sent."""
+
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+
+import httpx
+import pytest
+from fastapi.testclient import TestClient
+from websockets.sync.client import connect
+
+from medasr_service.telemetry import traces
+from tests.conftest import SAMPLE, Service
+from tests.telemetry.collector import Collector, collector
+
+ROUTE = "/v1/audio/transcriptions"
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+PARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
+CANARY = "jane-doe-1953"
+
+
+@pytest.mark.parametrize(
+    ("given", "trace_id"),
+    [
+        (PARENT, TRACE),
+        (f"cc-{TRACE}-00f067aa0ba902b7-01-later", TRACE),
+        ("", ""),
+        (f"00-{'0' * 32}-00f067aa0ba902b7-01", ""),
+        (f"00-{TRACE}-{'0' * 16}-01", ""),
+        (f"00-{TRACE.upper()}-00f067aa0ba902b7-01", ""),
+        (PARENT + "\n", ""),
+    ],
+)
+def test_a_trace_is_taken_over_where_it_is_one(given: str, trace_id: str) -> None:
+    assert traces.trace_id_of(given) == trace_id
+
+
+@pytest.mark.parametrize(
+    ("variables", "wanted"),
+    [
+        ({}, False),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}, True),
+        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://collector:4318/v1/traces"}, True),
+        ({"OTEL_TRACES_EXPORTER": "otlp"}, True),
+        ({"OTEL_TRACES_EXPORTER": "none", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector"}, False),
+        ({"OTEL_SDK_DISABLED": "true", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector"}, False),
+    ],
+)
+def test_the_standard_variables_say_whether_there_are_spans(variables: dict[str, str], wanted: bool) -> None:
+    assert traces.is_wanted(variables) is wanted
+
+
+def test_where_there_are_none_nothing_of_opentelemetry_is_imported() -> None:
+    program = (
+        "import sys; from medasr_service.api import observed; from medasr_service.telemetry import traces;"
+        "traces.start('1')\nwith traces.span('one'): traces.past('two', 1.0)\n"
+        "print([name for name in sys.modules if 'opentelemetry' in name])"
+    )
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_the_trace_of_a_client_is_named_also_where_there_are_no_spans(
+    client: TestClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "bentoml.access"):
+        answer = client.get("/v1/models", headers={"traceparent": PARENT})
+    assert answer.headers["X-Trace-ID"] == TRACE
+    assert "X-Trace-ID" not in client.get("/v1/models").headers
+
+
+@pytest.fixture(scope="module")
+def traced(start_service: Callable[..., Service]) -> Iterator[tuple[Service, Collector]]:
+    """A service that sends its spans, and logs as JSON."""
+    with collector() as (found, address):
+        service = start_service(
+            OTEL_EXPORTER_OTLP_ENDPOINT=address,
+            OTEL_BSP_SCHEDULE_DELAY="200",
+            MEDASR_LOG_FORMAT="json",
+        )
+        service.wait_until_ready()
+        yield service, found
+        service.stop()
+
+
+@pytest.mark.e2e
+def test_a_request_is_one_trace_over_both_services(traced: tuple[Service, Collector]) -> None:
+    service, found = traced
+    headers = {"traceparent": PARENT, "tracestate": f"v={CANARY}", "baggage": f"name={CANARY}"}
+    answer = httpx.post(
+        f"{service.url}{ROUTE}?prompt={CANARY}",
+        files={"file": (f"{CANARY}.wav", SAMPLE.read_bytes())},
+        headers={**headers, "User-Agent": CANARY, "X-Request-ID": "traced-1"},
+        timeout=60,
+    )
+    assert answer.headers["X-Trace-ID"] == TRACE
+    spans = found.wait(TRACE, f"POST {ROUTE}", "model")
+    [root] = [each for each in spans if each.name == f"POST {ROUTE}"]
+    assert (root.parent, root.service) == (PARENT.split("-")[2], "medasr-service")
+    assert root.attributes["http.response.status_code"] == 200
+    assert root.attributes["medasr.audio_s"] == pytest.approx(51.474, abs=0.01)
+    assert {each.name for each in spans} == {
+        *(root.name, "upload", "decode", "wait", "inference", "model", "stitch", "text")
+    }
+    inferences = {each.id for each in spans if each.name == "inference"}
+    assert {each.parent for each in spans if each.name == "model"} == inferences
+    assert all(root.start_s - 0.01 <= each.start_s <= each.end_s <= root.end_s + 0.1 for each in spans)
+    sent = b"".join(found.bodies)
+    assert CANARY.encode() not in sent
+    assert not [word for word in answer.json()["text"].split() if len(word) > 7 and word.encode() in sent]
+
+
+@pytest.mark.e2e
+def test_a_live_session_is_a_trace_with_its_turns(traced: tuple[Service, Collector]) -> None:
+    service, found = traced
+    trace = TRACE[::-1]
+    address = f"ws://127.0.0.1:{service.port}/v1/realtime?intent=transcription"
+    with connect(address, additional_headers={"traceparent": f"00-{trace}-00f067aa0ba902b7-01"}) as socket:
+        socket.send(json.dumps({"type": "input_audio_buffer.append", "audio": "AAAA" * 12_000}))
+        socket.send(json.dumps({"type": "input_audio_buffer.commit"}))
+        while json.loads(socket.recv())["type"] != "conversation.item.input_audio_transcription.completed":
+            pass
+    spans = found.wait(trace, "WS /v1/realtime", "turn")
+    [turn] = [each for each in spans if each.name == "turn"]
+    [root] = [each for each in spans if each.name == "WS /v1/realtime"]
+    assert turn.parent == root.id
+    assert turn.attributes["medasr.audio_s"] == pytest.approx(0.75, abs=0.01)
+
+
+@pytest.mark.e2e
+def test_every_line_is_an_object_and_names_request_and_trace(traced: tuple[Service, Collector]) -> None:
+    service, _ = traced
+    with pytest.raises(httpx.HTTPError):
+        httpx.get(f"{service.url}/{CANARY}", headers={"X-Request-ID": "refused"}).raise_for_status()
+    lines = [json.loads(line) for line in service.log.read_text().splitlines()]
+    assert all({"time", "level", "logger", "message"} <= set(line) for line in lines)
+    assert {line["logger"] for line in lines} >= {"bentoml.medasr", "bentoml.access", "bentoml.serve"}
+    [access] = [line for line in lines if line.get("request_id") == "traced-1"]
+    assert (access["trace_id"], access["status"], access["route"]) == (TRACE, 200, ROUTE)
+    assert access["audio_s"] == pytest.approx(51.474, abs=0.01)
+    assert {"upload_s", "decode_s", "wait_s", "inference_s", "text_s", "whole_s"} <= set(access)
+    [refused] = [line for line in lines if line.get("request_id") == "refused"]
+    assert (refused["status"], refused["code"], refused["level"]) == (404, "unknown_route", "INFO")
+    assert CANARY not in service.log.read_text()
+
+
+@pytest.mark.e2e
+def test_a_socket_that_is_refused_is_one_line(traced: tuple[Service, Collector]) -> None:
+    service, _ = traced
+    before = len(service.log.read_text().splitlines())
+    with (
+        pytest.raises(Exception, match="404"),
+        connect(f"ws://127.0.0.1:{service.port}/v1/nope", additional_headers={"X-Request-ID": "socket"}),
+    ):
+        pass
+    httpx.get(f"{service.url}/v1/models")  # behind it
+    lines = [json.loads(line) for line in service.log.read_text().splitlines()[before:]]
+    assert [(line["level"], line["route"], line["status"]) for line in lines] == [
+        ("INFO", "/other", 404),
+        ("INFO", "/v1/models", 200),
+    ]
