@@ -188,19 +188,24 @@ async def _kill(started: server.Server, log: Path, every_s: float, course: Cours
     end, number = time.monotonic() + seconds - LAST_S, signal.SIGKILL
     while time.monotonic() + every_s < end:
         await asyncio.sleep(every_s)
-        [model] = [p for p in psutil.Process(started.pid).children() if "medasr-model" in p.cmdline()]
-        before = _models(log)
+        model, before = random.choice(_models(started.pid)), _started(log)
         model.send_signal(number)
         number = signal.SIGSTOP if number is signal.SIGKILL else signal.SIGKILL
         since = time.monotonic()
-        while _models(log) == before and time.monotonic() - since < COMES_BACK_S:
+        while _started(log) == before and time.monotonic() - since < COMES_BACK_S:
             await asyncio.sleep(0.1)
         course.away_s.append(time.monotonic() - since)
 
 
-def _models(log: Path) -> int:
+def _models(supervisor: int) -> list[psutil.Process]:
+    """All that run the network."""
+    children = psutil.Process(supervisor).children()
+    return [each for each in children if any(word.startswith("medasr-model") for word in each.cmdline())]
+
+
+def _started(log: Path) -> int:
     """How many there were: /readyz may say the same before and behind one that was away for a moment."""
-    return log.read_bytes().count(b"ready: ")
+    return log.read_bytes().count(b" runs: ")
 
 
 def _report(file: Path, course: Course, texts: dict[str, str], seconds: float) -> int:

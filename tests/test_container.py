@@ -6,9 +6,10 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -62,7 +63,13 @@ class Container:
     """The service in a container with the host's network, on a port of its own."""
 
     def __init__(
-        self, engine: str, image: str, *options: str, network: str = "host", tmp: str = "1g"
+        self,
+        engine: str,
+        image: str,
+        *options: str,
+        network: str = "host",
+        tmp: str = "1g",
+        command: Sequence[str] = (),
     ) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -70,7 +77,7 @@ class Container:
         port = ("--env", f"MEDASR_PORT={self.port}")
         hardened = (*HARDENED, "--tmpfs", f"/tmp:size={tmp}")
         self.id = self.call(
-            "run", "--detach", "--network", network, *hardened, *port, *options, image
+            "run", "--detach", "--network", network, *hardened, *port, *options, image, *command
         ).strip()
 
     def call(self, *arguments: str, data: bytes | None = None) -> str:
@@ -128,12 +135,12 @@ def start(engine: str, image: str) -> Iterator[Callable[..., Container]]:
     """Starts containers that are removed at the end."""
     started: list[Container] = []
 
-    def run(*options: str, network: str = "host", tmp: str = "1g") -> Container:
-        started.append(Container(engine, image, *options, network=network, tmp=tmp))
+    def run(*options: str, **arguments: Any) -> Container:
+        started.append(Container(engine, image, *options, **arguments))
         return started[-1]
 
     yield run
-    for container in started:
+    for container in reversed(started):  # one may live in the network of one before it
         subprocess.run([engine, "rm", "--force", container.id], capture_output=True)
 
 
@@ -187,7 +194,10 @@ def test_it_is_small_and_without_torch(container: Container, image: str) -> None
     assert [Path(line).parent.name for line in weights.splitlines()] == ["demo_model"]
 
 
-def test_it_serves_without_a_network(start: Callable[..., Container]) -> None:
+def test_it_serves_without_a_network_and_tries_to_reach_none(
+    start: Callable[..., Container], tmp_path: Path
+) -> None:
+    """The kernel counts what finds no way to another machine or name server: at start, work and end."""
     program = """
 import sys, urllib.request as u
 b = b"--b\\r\\nContent-Disposition: form-data; name="
@@ -196,7 +206,10 @@ body += b + b'"file"; filename="a.wav"\\r\\n\\r\\n' + sys.stdin.buffer.read() + 
 kind = {"Content-Type": "multipart/form-data; boundary=b"}
 print(u.urlopen(u.Request(sys.argv[1] + "/v1/audio/transcriptions", body, kind)).read().decode())
 """
-    alone = start("--memory", "4g", network="none")
+    resolver = tmp_path / "resolv.conf"
+    resolver.write_text("nameserver 192.0.2.53\n")  # of no machine
+    quiet = ("--volume", f"{resolver}:/etc/resolv.conf:ro")
+    alone = start("--memory", "4g", *quiet, network="none")
     ready = ["import sys, urllib.request as u; u.urlopen(sys.argv[1] + '/readyz')", alone.url]
     probe = [alone.engine, "exec", alone.id, "python", "-c", *ready]
     alone.wait_until_ready(lambda: subprocess.run(probe, capture_output=True).returncode == 0)
@@ -204,6 +217,29 @@ print(u.urlopen(u.Request(sys.argv[1] + "/v1/audio/transcriptions", body, kind))
     assert text.strip() == SAMPLE_TEXT
     command = ["medasr", "transcribe", "-", "--formatting", "raw"]
     assert alone.inside(*command, data=SAMPLE.read_bytes()).strip() == SAMPLE_TEXT
+    idle = ("-c", "import time; time.sleep(600)")
+    watcher = start(*quiet, "--entrypoint", "python", network=f"container:{alone.id}", command=idle)
+    alone.call("stop", "--time", str(STOP_S), alone.id)
+    assert _without_a_way_out(watcher) == 0
+    look_up = "import socket\ntry: socket.getaddrinfo('a.name.example', 80)\nexcept OSError: pass"
+    watcher.inside("python", "-c", look_up)
+    assert _without_a_way_out(watcher) > 0
+
+
+def _without_a_way_out(container: Container) -> int:
+    """In the network of this container, since it began."""
+    names, counts = (
+        line.split()
+        for line in container.inside("cat", "/proc/net/snmp").splitlines()
+        if line.startswith("Ip:")
+    )
+    found = int(dict(zip(names, counts, strict=True))["OutNoRoutes"])
+    sixth = container.inside(
+        "python", "-c", "import pathlib; print(pathlib.Path('/proc/net/snmp6').read_text())"
+    )
+    return found + sum(
+        int(line.split()[1]) for line in sixth.splitlines() if line.startswith("Ip6OutNoRoutes")
+    )
 
 
 def test_a_full_disk_refuses_an_upload_and_serves_on(start: Callable[..., Container], tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ import socket
 import sys
 import tempfile
 import time
-from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -32,7 +31,9 @@ from medasr_service.serving import metrics_folder, secrets, shutdown
 ENTRY = "service"  # BentoML's name for the process that answers requests
 API_SOCKET = "_bento_api_server"
 CHECK_S = 0.25  # between two looks for processes that have died
-MAX_STARTS, STARTS_S = 8, 300.0  # of one process within so long: who watches this one is to know
+# So many more than there are processes, which may all end for one reason, and within so long: beyond, none of
+# them gets anywhere, as where memory is short, and who watches this one is to know.
+MAX_DEATHS, DEATHS_S = 6, 300.0
 
 log = logging.getLogger("bentoml.medasr")
 
@@ -51,7 +52,7 @@ class Supervisor(bentoml_circus.Arbiter):
 
         What was to be cleared away, such as the folder of the socket between the services, is so at the end.
         """
-        self._starts: dict[str, deque[float]] = {}
+        self._deaths: list[float] = []
         self._has_terminal = os.isatty(sys.stderr.fileno())
         with self.exit_stack:
             future = circus.arbiter.Arbiter.start(self, cb)
@@ -120,18 +121,16 @@ class Supervisor(bentoml_circus.Arbiter):
         """circus' hook behind each process that has ended."""
         metrics_folder.forget(watcher.env[metrics_folder.VARIABLE], process_pid)
         if not self._stopping:
-            log.error("%s has ended (%s)", _shown(watcher.name), _reason(exit_code))
+            self.died(f"{_shown(watcher.name)} has ended ({_reason(exit_code)})")
 
-    def started(self, *, watcher: Watcher, **_: Any) -> bool:
-        """circus' hook behind each process that was started. One that dies again and again is no cure."""
-        now, times = time.monotonic(), self._starts.setdefault(watcher.name, deque(maxlen=MAX_STARTS))
-        if len(times) == MAX_STARTS and now - times[0] < STARTS_S:
-            self.failure = (
-                f"{_shown(watcher.name)} was started {MAX_STARTS} times within {STARTS_S:.0f} s in vain"
-            )
+    def died(self, what: str) -> None:
+        """It is started again; where that is no cure, all leave."""
+        log.error(what)
+        now, limit = time.monotonic(), len(self.watchers) + MAX_DEATHS
+        self._deaths = [each for each in self._deaths if now - each < DEATHS_S] + [now]
+        if len(self._deaths) >= limit and not self.failure:
+            self.failure = f"{what}, and processes {limit} times within {DEATHS_S:.0f} s"
             self.loop.add_callback(self.stop)
-        times.append(now)
-        return True
 
 
 def _shown(name: str) -> str:
@@ -176,7 +175,7 @@ def _create(watchers: list[Watcher], **arguments: Any) -> Supervisor:
     for watcher in watchers:
         watcher.respawn = True  # also in a container: one that dies costs what it did, not everything
         watcher.stop_children = False  # a process ends its own children, once it needs them no more
-        watcher.hooks |= {"after_reap": supervisor.ended, "after_spawn": supervisor.started}
+        watcher.hooks |= {"after_reap": supervisor.ended}
         watcher.env = secrets.without(watcher.env, keep_keys=watcher.name == ENTRY)
         watcher.env |= {shutdown.PARENT: str(os.getpid()), shutdown.SOCKETS: sockets}
     secrets.wipe()

@@ -16,9 +16,10 @@ import numpy as np
 import psutil
 import pytest
 
-from medasr_service.audio import processes
+from medasr_service.audio import processes, worker
 from medasr_service.audio import stream as audio
 from medasr_service.audio.processes import Decoders
+from medasr_service.audio.turns import Turns
 from medasr_service.errors import AudioTooLong, EmptyAudio, InvalidAudio, NotReady, UnsupportedAudio
 from tests.audio.test_stream import encode, ffmpeg, sound
 from tests.conftest import PATIENCE_S, ROOT, SAMPLE
@@ -212,6 +213,7 @@ async def test_nothing_is_decoded_ahead_of_who_listens(own: Decoders, long: byte
     async with aclosing(own.stream(io.BytesIO(long), gain=1.0, **LIMITS)) as blocks:
         await anext(blocks)
         process = await working()
+        await until(lambda: process.status() == psutil.STATUS_SLEEPING)  # it waits to be asked for more
         cpu = process.cpu_times()
         await asyncio.sleep(0.2)
         assert process.cpu_times() == cpu
@@ -226,6 +228,47 @@ async def test_a_clip_passes_by_hours_of_sound(own: Decoders, long: bytes) -> No
     for task in hours:
         task.cancel()
     await asyncio.wait(hours)
+
+
+class CountedTurns(Turns):
+    """What the recordings had cost so far that were given a turn, one after another."""
+
+    given: list[float]
+
+    async def take(self, spent_s: float) -> None:
+        await super().take(spent_s)
+        self.given.append(spent_s)
+
+
+async def test_what_hostile_files_cost_others_is_counted_in_turns_and_ends_with_them(own: Decoders) -> None:
+    """Silence of 8 channels at 384 kHz: a few kilobytes, each block of it work. Not by the clock: turns
+    are bounded in CPU time, and a clip has its own behind one of each that waits.
+    """
+    own._turns = turns = CountedTurns(2)
+    turns.given = []
+    hostile = encode(np.zeros((10 * 384_000, 8), np.int16), 384_000, "FLAC")
+    before_s = _spent_by_copies_s()
+    tasks = [asyncio.create_task(own.inspect(io.BytesIO(hostile), **LIMITS)) for _ in range(6)]
+    await until(lambda: sum(spent_s > 0.02 for spent_s in turns.given) > 12)
+    given = len(turns.given)
+    await own.inspect(io.BytesIO(CLIP), **LIMITS)
+    others = [spent_s for spent_s in turns.given[given:] if spent_s > 0.02]
+    assert len(others) <= 2 * len(tasks), turns.given[given:]
+    assert not any(task.done() for task in tasks)
+    processes_then = decoding()
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    given = len(turns.given)
+    await until(lambda: sum(each.is_running() for each in processes_then) <= 1)  # the one that waits ahead
+    assert len(turns.given) == given  # nobody works for who has hung up
+    assert _spent_by_copies_s() - before_s < given * (worker.TURN_S + 0.05)
+
+
+def _spent_by_copies_s() -> float:
+    """CPU time of all processes made from the source, that have ended."""
+    times = source().cpu_times() if _sources() else None
+    return times.children_user + times.children_system if times else 0.0
 
 
 async def test_many_recordings_wait_in_line_for_few_processes_and_clips_pass_by(

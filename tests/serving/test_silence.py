@@ -97,6 +97,7 @@ def test_what_would_phone_home_is_seen(
 SERVING: dict[str, list[str | Path]] = {
     "bentoml": [BIN / "bentoml", "serve", "service:MedASR"],
     "bentoml --debug": [BIN / "bentoml", "serve", "--debug", "service:MedASR"],
+    "medasr serve": [BIN / "medasr", "serve"],
     "from Python": [sys.executable, "-c", "from medasr_service.serving.start import serve; serve()"],
 }
 
