@@ -231,6 +231,7 @@ class FakeRealtime:
         self.audio = bytearray()
         self.events: list[dict[str, Any]] = []
         self.on_commit: Callable[[FakeRealtime], None] = lambda fake: fake.complete("item", "")
+        self.refuses: Callable[[dict[str, Any]], bool] = lambda update: False
         self.on_open: Callable[[FakeRealtime], None] = lambda fake: fake.send("session.created", session={})
 
     def install(self, page: Page) -> None:
@@ -247,7 +248,7 @@ class FakeRealtime:
             self.audio += base64.b64decode(event["audio"])
             return
         self.events.append(event)
-        if event["type"] == "session.update":
+        if event["type"] == "session.update" and not self.refuses(event):
             self.send("session.updated", session=event["session"])
         elif event["type"] == "input_audio_buffer.commit":
             self.send("input_audio_buffer.committed", item_id="item", previous_item_id=None)

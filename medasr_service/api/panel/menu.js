@@ -19,8 +19,8 @@ export function menu(button, list) {
   });
   list.addEventListener("click", ({ target }) => {
     if (!(target instanceof Element && target.closest("button"))) return;
+    if (list.contains(document.activeElement)) button.focus(); // unless the choice led elsewhere
     show(false);
-    button.focus();
   });
   for (const element of [button, list]) {
     element.addEventListener("keydown", (event) => {

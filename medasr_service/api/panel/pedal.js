@@ -1,4 +1,5 @@
 /** Foot pedals and dictation microphones by WebHID. Their buttons are read by a vendored library, loaded only where one is used. */
+import { library } from "./library.js";
 import { $, onClick, setText } from "./page.js";
 import { onSettings } from "./settings.js";
 import { TEXTS } from "./texts.js";
@@ -16,28 +17,35 @@ let opened = null;
 /** @type {Actions} */
 let actions;
 
-/** The buttons as one knows them, SpeechMike's and a pedal's. @param {Record<string, number>} events @returns {[number, () => unknown][]} */
-const buttons = (events) => [
-  [events.RECORD, () => actions.toggle()],
-  [events.STOP, () => actions.stop()],
-  [events.TRANSCRIBE, () => actions.toggle()], // PowerMic's dictate button
-  [events.EOL_PRIO, () => actions.nextField()],
-  [events.TAB_FORWARD, () => actions.nextField()],
-  [events.FORWARD, () => actions.nextField()],
-  [events.TAB_BACKWARD, () => actions.previousField()],
-  [events.REWIND, () => actions.previousField()],
-  [events.PLAY, () => actions.play()],
+const FOOT_CONTROL = 2; // of the library's kinds: it has no button to record, so that the middle one is it
+
+/** Starts and stops; where one pushes to talk, as long as it is held. @param {boolean} isDown */
+function record(isDown) {
+  if (!library.preferences.pushToTalk) return isDown && actions.toggle();
+  return isDown ? actions.start() : actions.stop();
+}
+
+/** What a button does when it goes down; recording also when it comes up. @typedef {[number, (isDown: boolean) => unknown]} Button */
+
+/** As the makers label them. @param {Record<string, number>} events @param {number} kind @returns {Button[]} */
+const buttons = (events, kind) => [
+  [events.RECORD, record],
+  [events.PLAY, (isDown) => (kind === FOOT_CONTROL ? record(isDown) : isDown && actions.play())],
+  [events.STOP, (isDown) => isDown && actions.stop()],
+  ...[events.EOL_PRIO, events.TAB_FORWARD, events.FORWARD].map((one) => /** @type {Button} */ ([one, (isDown) => isDown && actions.nextField()])),
+  ...[events.TAB_BACKWARD, events.REWIND].map((one) => /** @type {Button} */ ([one, (isDown) => isDown && actions.previousField()])),
 ];
 
 /** All that is connected and allowed; the browser asks for nothing here. */
 async function devices() {
   opened ??= import("./vendor/dictation_support.js").then(async ({ ButtonEvent, DictationDeviceManager }) => {
     const manager = new DictationDeviceManager(navigator.hid);
-    const known = buttons(ButtonEvent);
-    let before = 0;
-    manager.addButtonEventListener((/** @type {unknown} */ _, /** @type {number} */ down) => {
-      for (const [button, act] of known) if (down & button && !(before & button)) act();
-      before = down; // a button that stays down is reported again with each other one
+    /** @type {WeakMap<object, number>} */
+    const before = new WeakMap(); // a button that stays down is reported again with each other one
+    manager.addButtonEventListener((/** @type {{implType: number}} */ device, /** @type {number} */ down) => {
+      const changes = (before.get(device) ?? 0) ^ down;
+      before.set(device, down);
+      for (const [button, act] of buttons(ButtonEvent, device.implType)) if (changes & button) act(Boolean(down & button));
     });
     manager.addDeviceConnectedEventListener(list);
     manager.addDeviceDisconnectedEventListener(list);
