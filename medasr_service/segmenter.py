@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from medasr_service.decoding import ctc
+from medasr_service.decoding import alternatives, ctc
 from medasr_service.decoding.confidence import Confidence
 from medasr_service.decoding.ctc import Vocabulary
 from medasr_service.model.geometry import Emission, FrameGeometry
@@ -29,7 +29,7 @@ class Segmenter:
     """Emissions of one recording to its segments; holds the frames since the last segment's end, and no more.
 
     ``duration``: of the recording, in seconds; ``search``: None where it is decoded greedily; ``raw``: words
-    are written as the model wrote them.
+    are written as the model wrote them; ``alternatives``: how many other readings each word has.
     """
 
     def __init__(
@@ -41,7 +41,9 @@ class Segmenter:
         confidence: Confidence,
         *,
         raw: bool,
+        alternatives: int = 0,
     ) -> None:
+        self._alternatives = alternatives
         self._confidence = confidence
         self._search = search
         self._found: list[Token] = []  # by the search, since the last segment's end
@@ -112,6 +114,7 @@ class Segmenter:
         raw = [word.space * (self._segments > 0 or i > 0) + word.text for i, word in enumerate(words)]
         if self._raw:
             words = tuple(replace(word, written=text) for word, text in zip(words, raw, strict=True))
+        words = self._with_alternatives(words)
         before, self._before = self._before, words[-1]
         words = tuple(
             replace(
@@ -137,6 +140,23 @@ class Segmenter:
         )
         self._segments += 1
         return segment
+
+    def _with_alternatives(self, words: tuple[Word, ...]) -> tuple[Word, ...]:
+        """Each with what else its frames may say: from the word before it to the word behind it."""
+        if not self._alternatives:
+            return words
+        assert self._tail is not None
+        starts = [word.tokens[0].start_frame for word in words]
+        ends = [word.tokens[-1].end_frame for word in words]
+        found = []
+        for word, begin, end in zip(words, [starts[0], *ends[:-1]], [*starts[1:], ends[-1]], strict=True):
+            rows = self._tail[begin - self._tail_start : end - self._tail_start]
+            begins = word.tokens[0].piece.startswith(ctc.WORD_START)
+            others = alternatives.readings(
+                rows, self._vocabulary, written=word.text, begins=begins, count=self._alternatives
+            )
+            found.append(replace(word, alternatives=others))
+        return tuple(found)
 
 
 def _ends(parts: Iterable[Sequence[T]]) -> list[int]:

@@ -16,6 +16,7 @@ from medasr_service.audio import notes
 from medasr_service.audio.pieces import Damaged
 from medasr_service.audio.reader import InThreads, Reader, in_thread
 from medasr_service.audio.stream import AudioInfo
+from medasr_service.decoding.alternatives import MAX_CLIP_S
 from medasr_service.decoding.confidence import AS_IT_IS, Confidence
 from medasr_service.decoding.ctc import Vocabulary
 from medasr_service.decoding.keywords import clean
@@ -49,6 +50,7 @@ class Options:
     decoding: Decoding = "greedy"
     keywords: tuple[str, ...] = ()  # besides those of the settings
     damaged: Damaged = "refuse"  # what becomes of a recording of which a part cannot be read
+    alternatives: int = 0  # how many other readings each word is to have
 
     @classmethod
     def defaults(cls, settings: Settings) -> "Options":
@@ -189,6 +191,11 @@ class Transcriber:
 
         ``on_window`` hears, after each window, how many seconds of the recording the model has heard.
         """
+        if options.alternatives and info.duration > MAX_CLIP_S:
+            raise InvalidRequest(
+                f"alternatives are told of up to {MAX_CLIP_S:g} s of audio; this is {info.duration:,.1f} s.",
+                param="alternatives",
+            )
         segmenter = Segmenter(
             self._vocabulary,
             self._geometry,
@@ -196,6 +203,7 @@ class Transcriber:
             await in_thread(self._search, options),
             self._confidence,
             raw=options.formatting == "raw",
+            alternatives=options.alternatives,
         )
         blocks = self._reader.stream(
             file,

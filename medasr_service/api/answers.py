@@ -40,6 +40,13 @@ class Unclear(BaseModel):
     end: Seconds
 
 
+class Reading(BaseModel):
+    """Ours: what else the model considered for a word."""
+
+    text: str
+    probability: float = Field(ge=0, le=1, description="Its share of all that was considered")
+
+
 class Part(BaseModel):
     """One of the model's own words."""
 
@@ -49,6 +56,7 @@ class Part(BaseModel):
     end: Seconds
     probability: Probability
     unclear: Literal["doubt", "placeholder"] | None = Field(None, description="Where it must be filled in")
+    alternatives: list[Reading] | None = Field(None, description="With `alternatives`, where there are any")
 
 
 class Word(Part):
@@ -83,6 +91,14 @@ class Transcription(BaseModel):
     warnings: list[Warned] | None = Field(None, description="Where there are any")
 
 
+class Lost(BaseModel):
+    """Ours: a part of the recording that could not be read."""
+
+    start: Seconds
+    seconds: float = Field(ge=0, description="0 where nobody knows")
+    text: str = Field(description="As the texts for people have it", examples=["[2.1 s could not be read]"])
+
+
 class VerboseTranscription(BaseModel):
     """response_format=verbose_json"""
 
@@ -97,6 +113,7 @@ class VerboseTranscription(BaseModel):
     words: list[Word] | None = Field(None, description="With timestamp_granularities[]=word")
     usage: Usage
     warnings: list[Warned] | None = Field(None, description="Where there are any")
+    lost: list[Lost] | None = Field(None, description="With damaged=skip: what could not be read")
     model: str | None = Field(None, description="Ours: the name of the model that heard it")
     demo: bool | None = Field(None, description="Ours: with the demo model")
     notice: str | None = Field(None, description="Ours: what must be known of the demo model")
@@ -139,5 +156,6 @@ class Health(BaseModel):
     decodings: list[Literal["greedy", "lm"]] | None = None
     low_confidence: Probability | None = Field(None, description="Words less probable are doubtful")
     jobs: bool | None = None
+    docs: bool | None = Field(None, description="Whether they are shown without a key")
     demo: bool | None = None
     notice: str | None = None

@@ -99,6 +99,7 @@ def _health(request: Request) -> JSONResponse:
     served: Served | None = request.app.state.served
     if served is None:
         return JSONResponse({"status": "starting", "version": VERSION}, status_code=503)
+    settings: Settings = request.app.state.settings
     body = {
         "status": served.status,
         "model": served.checkpoint.id,
@@ -106,8 +107,9 @@ def _health(request: Request) -> JSONResponse:
         "revision": served.checkpoint.revision,
         "engine": served.engine or None,
         "decodings": list(served.transcriber.decodings),  # lm: with a language model
-        "low_confidence": request.app.state.settings.low_confidence,
-        "jobs": request.app.state.settings.jobs,  # whether /v1/jobs is there
+        "jobs": settings.jobs,  # whether /v1/jobs is there
+        "low_confidence": settings.low_confidence,
+        "docs": settings.public_docs or settings.is_open,
         "demo": served.checkpoint.demo,
         "version": VERSION,
         **served.notice,

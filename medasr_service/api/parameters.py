@@ -89,6 +89,9 @@ class Parameters(BaseModel):
     keywords: list[str] = Field(
         [], description="Terms to favour, such as names of drugs; 500 of 64 characters at most."
     )
+    alternatives: int = Field(
+        0, ge=0, le=5, description="Ours: of clips, what else the model considered; with `word` times."
+    )
     damaged: Literal["refuse", "skip"] = Field(
         "refuse",
         description="Ours: `skip` hears what can be heard of a damaged recording, and says what is missing.",
@@ -116,6 +119,7 @@ class Parameters(BaseModel):
             self.decoding or default.decoding,
             keywords.clean(self.keywords),
             self.damaged,
+            self.alternatives,
         )
 
 
@@ -213,5 +217,7 @@ def _check(parameters: Parameters, fields: dict[str, Any]) -> None:
             "timestamp_granularities[]=word needs response_format=verbose_json.",
             param="timestamp_granularities",
         )
+    if parameters.alternatives and "word" not in granularities:
+        raise InvalidRequest("alternatives need timestamp_granularities[]=word.", param="alternatives")
     if parameters.include and parameters.response_format != "json":
         raise InvalidRequest("include[]=logprobs needs response_format=json.", param="include")

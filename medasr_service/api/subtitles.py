@@ -30,6 +30,7 @@ class Timed(BaseModel):
     written: str = Field(max_length=10_000, description="With the white space before it: joined, the text")
     start: Seconds
     end: Seconds
+    unclear: str = Field("", max_length=20, description="As verbose_json has it; `unread` is not parted")
 
 
 class Timeline(BaseModel):
@@ -43,7 +44,9 @@ class Timeline(BaseModel):
 
     def transcript(self) -> Transcript:
         """All of it in one segment; an end before its start counts as the start."""
-        words = tuple(Word("", w.start, max(w.start, w.end), 1.0, (), w.written) for w in self.words)
+        words = tuple(
+            Word("", w.start, max(w.start, w.end), 1.0, (), w.written, unclear=w.unclear) for w in self.words
+        )
         end = max((word.end for word in words), default=0.0)
         text = "".join(word.written for word in words)
         segment = Segment(0, words[0].start if words else 0.0, end, text, "", words, 0.0, 0.0)

@@ -50,7 +50,17 @@ def to_verbose_json(transcript: Transcript, *, words: bool = False, segments: bo
         **({"words": to_words(transcript.words)} if words else {}),
         "usage": usage(transcript),
         **warnings(transcript.warnings),
+        **_lost(transcript),
     }
+
+
+def _lost(transcript: Transcript) -> Json:
+    """The key ``lost``, which is ours: what could not be read, and its mark in texts for people."""
+    found = [
+        {"start": round(each.start, 3), "seconds": round(each.seconds, 3), "text": losses.mark(each)}
+        for each in transcript.lost
+    ]
+    return {"lost": found} if found else {}
 
 
 def to_delta(segment: Segment, *, logprobs: bool = False) -> Json:
@@ -131,7 +141,15 @@ def _part(one: Shown) -> Json:
         "probability": round(one.probability, 4),
         "written": one.written,
         **({"unclear": one.unclear} if one.unclear else {}),
+        **_alternatives(one),
     }
+
+
+def _alternatives(one: Shown) -> Json:
+    """The key ``alternatives``, which is ours: of a word of the model's own, where they were asked for."""
+    found = one.words[0].alternatives if len(one.words) == 1 else ()
+    told = [{"text": each.text, "probability": round(each.probability, 4)} for each in found]
+    return {"alternatives": told} if told else {}
 
 
 def to_unclear(unclear: Unclear) -> Json:

@@ -23,6 +23,14 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """What else the model considered for a word; ``probability``: its share of all that it considered."""
+
+    text: str
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
 class Word:
     """A word exactly as the model wrote it; ``start`` and ``end`` in seconds, ``start < end``.
 
@@ -43,6 +51,7 @@ class Word:
     written: str = ""
     space: str = " "
     unclear: str = ""
+    alternatives: tuple[Reading, ...] = ()  # where they were asked for
 
 
 @dataclass(frozen=True, slots=True)

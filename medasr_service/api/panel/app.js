@@ -5,6 +5,7 @@ import "./files.js";
 import "./recordings.js";
 import "./editor.js"; // before the card, which asks whether it is open
 import "./card.js";
+import "./naming.js";
 import "./saving.js";
 import "./vocabulary.js";
 import "./passages.js";
@@ -14,12 +15,14 @@ import "./inserting.js";
 import "./chosen.js"; // behind the card, whose text it marks
 import "./leaving.js";
 import { $, onClick, showProblem } from "./page.js";
+import { checkKey } from "./key.js";
 import { lookAtService } from "./service.js";
-import { changed } from "./state.js";
+import { changed, onChange } from "./state.js";
 
 onClick("problem-close", () => {
   showProblem("");
   $("record").focus();
 });
+onChange(checkKey);
 changed();
 lookAtService();

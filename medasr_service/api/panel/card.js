@@ -5,7 +5,9 @@ import { Player } from "./player.js";
 import { stateText } from "./recordings.js";
 import { Report } from "./report.js";
 import { changed, isActive, onChange, state } from "./state.js";
-import { hasText, isEdited, summary } from "./transcript.js";
+import { hasText, isEdited, shownRuns, summary } from "./transcript.js";
+import { Wave } from "./wave.js";
+import { hideWord, showWord } from "./word.js";
 
 /** @typedef {import("./transcript.js").Entry} Entry */
 
@@ -25,16 +27,33 @@ const text = new Report($("transcript"), {
 });
 /** @type {Entry|null} */
 let loaded = null;
+/** @type {Entry["segments"]|undefined} */
+let loadedSegments;
 /** @type {0|1} */
 let sound = 0; // of the two that an entry may have, the one that the player has
 
-/** @param {import("./transcript.js").Piece} piece */
-function play(piece) {
+/** @param {import("./transcript.js").Piece} piece @param {number} start letters before it */
+function play(piece, start) {
   const entry = state.selected;
   if (!entry || piece.start === null || piece.end === null) return;
-  load(entry, piece.sound);
-  player.play(piece.start, piece.end);
+  const [from, until] = [piece.start, piece.end];
+  load(isActive(entry) ? null : entry, piece.sound);
+  const hear = () => player.play(from, until);
+  hear();
+  if (isActive(entry)) return;
+  const place = { start, end: start + piece.text.trim().length };
+  const listener = { onHear: hear, onFrom: () => player.play(from, Infinity) };
+  showWord({ entry, piece, place, sound: player.blob }, listener);
+  const pieces = shownRuns(entry).flatMap((run) => (run.kind === "same" && run.piece?.sound === piece.sound ? [run.piece] : []));
+  if (player.blob) wave.show(player.blob, piece, pieces);
 }
+
+function leaveWord() {
+  hideWord();
+  wave.hide();
+}
+
+const wave = new Wave($("wave"), (seconds) => player.play(seconds, Infinity));
 
 /** @param {Entry|null} entry @param {0|1} wanted */
 function load(entry, wanted) {
@@ -99,10 +118,13 @@ onChange(() => {
   showTools(entry);
   setText($("threshold").options[0], percent(state.lowConfidence));
   const isHeard = entry && !isActive(entry) && entry.state !== "failed";
+  if (entry !== loaded || entry?.segments !== loadedSegments) leaveWord();
   if (entry !== loaded) sound = 0;
-  loaded = entry;
+  [loaded, loadedSegments] = [entry, entry?.segments];
   load(isHeard ? entry : null, sound);
+  $("player").hidden = !player.blob || !$("editor").hidden;
 });
+$("speed").addEventListener("change", () => player.setSpeed(Number($("speed").value)));
 onClick("again", () => state.selected && transcribeAgain(state.selected));
 for (const input of views()) {
   input.addEventListener("change", () => {

@@ -4,7 +4,7 @@
  */
 import { differences } from "./differences.js";
 import { changed } from "./state.js";
-import { final, makeSegment, rawLength, report, runs, tokens } from "./transcript.js";
+import { final, lost, makeSegment, rawLength, report, runs, spoken, tokens } from "./transcript.js";
 
 /** @typedef {import("./transcript.js").Entry} Entry @typedef {import("./transcript.js").Segment} Segment @typedef {import("./transcript.js").Word} Word */
 
@@ -89,6 +89,27 @@ function written(segment, text) {
   return { ...segment, edited: text === segment.text ? null : text };
 }
 
+/**
+ * With a mark at each place of a recording that could not be read, where the service has it in its own texts.
+ * @param {Segment[]} segments @param {{start: number, seconds: number, text: string}[]} losses
+ */
+export function withLosses(segments, losses) {
+  let found = segments;
+  for (const { start, seconds, text } of losses.toReversed()) {
+    let letters = 0; // before the first word that begins behind the place
+    for (const word of found.flatMap(({ words }) => words)) {
+      if (word.start >= start && word.written) break;
+      letters += writtenOf(word).length;
+    }
+    const parts = split(found, letters);
+    const mark = lost(parts.index ? " " : "", text, start, start + Math.max(seconds, 0.01), 0);
+    const next = parts.segments[parts.index];
+    const room = !parts.index && next && /^\S/.test(final(next)) ? [makeSegment({ id: "joint", text: " " })] : [];
+    found = parts.segments.toSpliced(parts.index, 0, mark, ...room);
+  }
+  return found;
+}
+
 /** The segment in which a letter of the report stands, and the letters before it. @param {Segment[]} segments @param {number} offset */
 function indexAt(segments, offset) {
   let before = 0;
@@ -131,10 +152,11 @@ export function split(segments, offset) {
   };
 }
 
-/** @param {Segment} segment @param {number} offset @returns {[Segment|null, Segment|null]} */
-function parted(segment, offset) {
-  if (offset <= 0) return [null, segment];
-  if (offset >= final(segment).length) return [segment, null];
+/** @param {Segment} whole @param {number} offset @returns {[Segment|null, Segment|null]} */
+function parted(whole, offset) {
+  if (offset <= 0) return [null, whole];
+  if (offset >= final(whole).length) return [whole, null];
+  const segment = { ...whole, words: spoken(whole.words).map(named) };
   let { words, border } = bordered(segment, offset);
   let moved = "";
   if (segment.edited === null && segment.words.length) {
@@ -167,7 +189,7 @@ function bordered(segment, offset) {
   for (const { kind, text, piece } of runs(segment, "report")) {
     const isWhole = kind === "same" && border < offset;
     if (kind === "removed" ? border >= offset : border >= offset && !isWhole) break;
-    if (piece) words = Math.max(words, 1 + segment.words.findIndex((word) => (word.parts ?? [word]).some((part) => piece.words.includes(part))));
+    if (piece) words = Math.max(words, 1 + segment.words.findLastIndex((word) => piece.words.includes(word)));
     if (kind === "same") border += text.length;
     else if (kind !== "removed") border += Math.min(text.length, offset - border);
   }
@@ -177,20 +199,11 @@ function bordered(segment, offset) {
 /** @param {Word} word @returns {string} */
 const writtenOf = (word) => word.written ?? word.parts?.map(writtenOf).join("") ?? "";
 
+/** A part as a word of its own. @param {Word} word @returns {Word} */
+const named = (word) => ({ ...word, word: word.word ?? writtenOf(word).trim() });
+
 /** With white space behind its share. @param {Word} word @param {string} space @returns {Word} */
-const longer = (word, space) => ({
-  ...word,
-  written: writtenOf(word) + space,
-  ...(word.parts ? { parts: word.parts.map((part, i, { length }) => (i === length - 1 ? longer(part, space) : part)) } : {}),
-});
+const longer = (word, space) => ({ ...word, written: writtenOf(word) + space });
 
 /** Without the first letters of its share. @param {Word} word @param {number} count @returns {Word} */
-function shorter(word, count) {
-  let left = count;
-  const parts = word.parts?.map((part) => {
-    const cut = Math.min(left, writtenOf(part).length);
-    left -= cut;
-    return { ...part, written: writtenOf(part).slice(cut) };
-  });
-  return { ...word, written: writtenOf(word).slice(count), ...(parts ? { parts } : {}) };
-}
+const shorter = (word, count) => ({ ...word, written: writtenOf(word).slice(count) });

@@ -27,16 +27,20 @@ const LOUD_PEAK = 0.99;
 const BEHIND_S = 5;
 const RESUME_PAUSE_S = 1;
 const RESUME_AT_END_S = 10; // once the user has stopped
+const BEGINS = /^[^\s.,;:!?%)\]}]/; // what a space parts from the word before it
 const UNHEARD = "[a part could not be transcribed]";
 const NOTHING = "No words were heard";
 const LOST =
   "The connection to the service was lost, and is being made again. What was transcribed stays, and the recording goes on here: if it is not made until you are done, transcribe the recording.";
+
+let takes = 0;
 
 /** One dictation, from the key press that starts it to the last word: of a new report, or in one that is there. */
 class Dictation {
   /** @param {import("./transcript.js").Entry|null} entry the report that it goes on in, at the place where the user is */
   constructor(entry) {
     this.isNew = entry === null;
+    this.turn = ++takes;
     this.entry = entry ?? makeEntry({ kind: "dictation", name: newName(), state: "recording", audio: null });
     this.before = { state: this.entry.state, samples: Math.round(soundLength_s(this.entry) * RATE) };
     /** @type {Int16Array[]} */
@@ -196,7 +200,7 @@ class Dictation {
     if (this.last === null && !this.isNew) this.makeRoom();
     const at = entry.live ?? 0;
     const before = entry.segments.slice(0, at);
-    if (/\S$/.test(before.map(final).join("").slice(-1)) && /^\S/.test(text)) this.insert([joint()]);
+    if (/[^\s([{]$/.test(before.map(final).join("")) && BEGINS.test(text)) this.insert([joint()]);
   }
 
   /** What was selected is replaced; what follows keeps its distance. */
@@ -206,7 +210,7 @@ class Dictation {
     if (entry.place && entry.place.start < entry.place.end) replace(entry, entry.place, "", { joined: true });
     const at = entry.live ?? 0;
     const behind = entry.segments.slice(at);
-    if (/^\S/.test(behind.map(final).join(""))) entry.segments = entry.segments.toSpliced(at, 0, joint(/^\S/.test(behind.map(({ raw }) => raw).join("")) ? " " : ""));
+    if (BEGINS.test(behind.map(final).join(""))) entry.segments = entry.segments.toSpliced(at, 0, joint(/^\S/.test(behind.map(({ raw }) => raw).join("")) ? " " : ""));
   }
 
   /** @param {string} item @param {string} text @param {string} notated @param {import("./transcript.js").Word[]} words */
@@ -224,7 +228,7 @@ class Dictation {
       entry.segments = entry.segments.with(at - 1, last.segment);
     } else {
       const isSpaced = text.startsWith(" ") && /^$|\s$/.test(lastWritten(entry.segments, at));
-      const segment = makeSegment({ id: item, sound: this.sound, ...given, edited: isSpaced ? text.trimStart() : null });
+      const segment = makeSegment({ id: this.idOf(item), sound: this.sound, ...given, edited: isSpaced ? text.trimStart() : null });
       this.last = { item, segment };
       this.insert([segment]);
     }
@@ -234,8 +238,13 @@ class Dictation {
   /** Words of the dictation that the report does not show. @param {string} item @param {string} text @param {string} notated @param {import("./transcript.js").Word[]} words */
   putUnwritten(item, text, notated, words) {
     const isFirst = !this.entry.segments.slice(0, this.entry.live ?? 0).some(({ raw }) => raw);
-    this.insert([makeSegment({ id: item, sound: this.sound, text, raw: isFirst ? notated.trimStart() : notated, words, edited: "", command: true })]);
+    this.insert([makeSegment({ id: this.idOf(item), sound: this.sound, text, raw: isFirst ? notated.trimStart() : notated, words, edited: "", command: true })]);
     this.texts.set(item, (this.texts.get(item) ?? "") + text);
+  }
+
+  /** Of its own: services may count anew in each session. @param {string} item */
+  idOf(item) {
+    return `${this.turn}:${item}`;
   }
 
   /** @returns {0|1} */
@@ -276,7 +285,7 @@ class Dictation {
     const known = this.texts.get(item) ?? "";
     entry.unfinished = "";
     if (known !== event.transcript) {
-      const own = entry.segments.filter(({ id }) => id === item);
+      const own = entry.segments.filter(({ id }) => id === this.idOf(item));
       const isOurs = own.every(({ edited }) => edited === null);
       const words = this.placed(event.words);
       const notated = rawOf(event, words, event.transcript);
@@ -423,7 +432,7 @@ async function refused(error) {
   setText($("microphone-note"), idleNote());
   if (error instanceof MicrophoneError) return showProblem(error.message);
   const { status, message } = await explain();
-  if (status === 401) return askForKey(message);
+  if (status === 401) return askForKey();
   showProblem(`Dictation could not start: ${message || error.message}`);
   if (status !== 200) lookAtService();
 }
@@ -502,7 +511,7 @@ function label() {
   if (state.dictation === "off") {
     if (state.service !== "ready") return "Not ready yet";
     const place = target()?.place;
-    return !place ? "Start dictation" : place.start < place.end ? "Replace the selection" : "Go on at the cursor";
+    return !place ? "Start dictation" : place.start < place.end ? "Replace selection" : "Go on here";
   }
   return { starting: "Starting …", on: "Stop", finishing: "Finishing …" }[state.dictation];
 }
@@ -510,6 +519,7 @@ function label() {
 onChange(() => {
   const { dictation, service } = state;
   $("record").dataset.on = String(dictation === "on");
+  document.body.dataset.dictation = dictation;
   $("record").ariaDisabled = String(dictation === "starting" || dictation === "finishing" || (dictation === "off" && service !== "ready"));
   setText($("record-label"), label());
   if (dictation === "off") setText($("microphone-note"), idleNote());

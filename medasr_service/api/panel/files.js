@@ -1,9 +1,10 @@
 /** Files to transcribe: a queue, one at a time, while others wait. */
 import { library } from "./library.js";
-import { $, announce, onClick } from "./page.js";
 import { replaced } from "./replacements.js";
+import { $, announce, endProblem, onClick } from "./page.js";
+import { withLosses } from "./changes.js";
 import { address, explain, lookAtService } from "./service.js";
-import { askForKey } from "./settings.js";
+import { askForKey, keyProblem } from "./settings.js";
 import { changed, drop, isActive, makeEntry, onChange, select, state } from "./state.js";
 import { Cancelled, ServiceError, transcribe } from "./upload.js";
 import { makeSegment, summary } from "./transcript.js";
@@ -75,8 +76,10 @@ async function run(entry, signal) {
       update({ state: "working", progress: duration ? Math.min(1, seconds / duration) : null, duration }),
   });
   const { model, notice } = done;
+  const segments = withLosses(entry.segments, done.lost ?? []);
   const warnings = (done.warnings ?? []).map((/** @type {{message: string}} */ { message }) => message);
-  update({ state: "done", warnings, duration: done.duration ?? entry.duration, about: { model, ...(notice ? { notice } : {}) } });
+  update({ state: "done", segments, warnings, duration: done.duration ?? entry.duration, about: { model, ...(notice ? { notice } : {}) } });
+  endProblem("key");
   announce(`${entry.name} is transcribed: ${summary(entry, state.threshold)}.`);
 }
 
@@ -93,10 +96,12 @@ async function failed(entry, error) {
     const why = await explain(); // a large upload that is refused looks like a lost connection
     if (why.status === 401) ({ status, message } = why);
   }
+  entry.wantsKey = status === 401;
+  if (entry.wantsKey) message = keyProblem();
   entry.message = message;
   entry.state = entry.segments.length ? "incomplete" : "failed";
   announce(`${entry.name}: ${message}`);
-  if (status === 401) askForKey(message);
+  if (status === 401) askForKey();
   if (status === 503 || status === 0) lookAtService();
 }
 

@@ -21,10 +21,18 @@ export function announce(message) {
   $("announcer").textContent = message;
 }
 
-/** An alert that stays until it is dismissed; "" takes it away. @param {string} message */
-export function showProblem(message) {
+let cause = "";
+
+/** An alert that stays until it is dismissed, or its cause has gone; "" takes it away. @param {string} message @param {string} [of] its cause, for `endProblem` */
+export function showProblem(message, of = "") {
+  cause = of;
   setText($("problem-text"), message);
   $("problem").hidden = !message;
+}
+
+/** What was wrong is so no more. @param {string} of */
+export function endProblem(of) {
+  if (cause === of) showProblem("");
 }
 
 /** 75 as "1:15". @param {number} seconds */

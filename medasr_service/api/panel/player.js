@@ -33,6 +33,11 @@ export class Player {
     this.element.hidden = !blob;
   }
 
+  /** Of 1. @param {number} speed */
+  setSpeed(speed) {
+    this.element.defaultPlaybackRate = this.element.playbackRate = speed;
+  }
+
   /** A format that this browser does not know: said only to who wants to listen. */
   refused() {
     if (!this.blob) return;
@@ -51,6 +56,7 @@ export class Player {
     this.element.pause();
     this.element.currentTime = Math.max(0, start - MARGIN_S);
     this.until = end + MARGIN_S;
+    this.element.playbackRate = this.element.defaultPlaybackRate;
     await this.element.play().catch(() => {}); // onError says why, and a second click is no error
   }
 

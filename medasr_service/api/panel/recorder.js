@@ -71,10 +71,15 @@ export async function record({ device, onBlock, onEnd }) {
   }
 }
 
-const HEADER = 44; // bytes
+export const HEADER = 44; // bytes
+/** @type {WeakSet<Blob>} */
+const made = new WeakSet();
 
-/** Of a WAV file made here, in seconds. @param {Blob|null} made */
-export const lengthOf_s = (made) => (made ? (made.size - HEADER) / 2 / RATE : 0);
+/** Whether a recording is one of `wav`. @param {Blob} blob */
+export const isMade = (blob) => made.has(blob);
+
+/** Of a WAV file made here, in seconds. @param {Blob|null} recording */
+export const lengthOf_s = (recording) => (recording ? (recording.size - HEADER) / 2 / RATE : 0);
 
 /**
  * A WAV file of 16-bit mono PCM.
@@ -98,5 +103,7 @@ export function wav(blocks, before = null) {
   header.setUint16(34, 16, true);
   text(36, "data");
   header.setUint32(40, bytes, true);
-  return new Blob([header, ...(before ? [before.slice(HEADER)] : []), .../** @type {BlobPart[]} */ (blocks)], { type: "audio/wav" });
+  const recording = new Blob([header, ...(before ? [before.slice(HEADER)] : []), .../** @type {BlobPart[]} */ (blocks)], { type: "audio/wav" });
+  made.add(recording);
+  return recording;
 }

@@ -10,7 +10,7 @@ import { final, runs, trouble } from "./transcript.js";
 export class Report {
   /**
    * @param {HTMLElement} element
-   * @param {{onPlay: (piece: Piece) => void, onWord: (text: string) => void, onPlace: (start: number, end: number) => void}} listener
+   * @param {{onPlay: (piece: Piece, start: number) => void, onWord: (text: string) => void, onPlace: (start: number, end: number) => void}} listener
    *   `onPlace`: the user has gone to a place of the text, or selected a part of it
    */
   constructor(element, { onPlay, onWord, onPlace }) {
@@ -175,7 +175,7 @@ export class Report {
   /** @param {EventTarget|null} target */
   play(target) {
     const piece = target instanceof Element && this.pieces.get(target);
-    if (piece) this.onPlay(piece);
+    if (piece) this.onPlay(piece, this.lettersBefore(/** @type {Element} */ (target), 0));
   }
 
   /** Marks the word that is being heard. @param {number|null} seconds @param {0|1} sound */

@@ -28,6 +28,7 @@ export async function lookAtService() {
     state.model = String(health.model ?? "");
     state.notice = health.demo ? String(health.notice ?? "") : "";
     if (typeof health.low_confidence === "number") state.lowConfidence = health.low_confidence;
+    state.hasDocs = health.docs === true;
     state.service = answer.ok ? "ready" : "starting";
   } catch {
     state.service = "lost";
@@ -62,6 +63,7 @@ export function serviceText() {
 }
 
 onChange(() => {
+  $("docs").hidden = !state.hasDocs;
   $("service").dataset.state = state.service;
   setText($("service"), serviceText());
   setText($("demo"), state.notice);

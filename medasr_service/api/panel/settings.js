@@ -1,7 +1,7 @@
 /** The settings: the API key and the microphone; other modules fill their own sections. The key stays in memory, in the
  * tab's storage only where the user says so. */
 import { $, onClick, setText, showProblem } from "./page.js";
-import { state } from "./state.js";
+import { changed, state } from "./state.js";
 import { tabs } from "./tabs.js";
 import { TEXTS } from "./texts.js";
 
@@ -35,9 +35,12 @@ function open(note = T.keyNote) {
   $("settings").showModal();
 }
 
-/** @param {string} message the service's own */
-export function askForKey(message) {
-  showProblem(message);
+/** In words for who uses the page: the service's own are for programs. @returns {string} */
+export const keyProblem = () => (state.key ? TEXTS.key.wrong : TEXTS.key.missing);
+
+export function askForKey() {
+  const message = keyProblem();
+  showProblem(message, "key");
   show("tab-service");
   if (!$("settings").open) open(message);
   $("key").focus();
@@ -47,6 +50,7 @@ function keep() {
   state.key = $("key").value.trim();
   if (state.key && $("key-remember").checked) sessionStorage.setItem(KEY_STORE, state.key);
   else sessionStorage.removeItem(KEY_STORE);
+  changed();
 }
 
 export const microphone = () => $("microphone").value;

@@ -7,6 +7,7 @@ export const state = {
   service: "unknown",
   model: "",
   notice: "",
+  hasDocs: false,
   key: "",
   /** @type {Entry[]} newest first */
   entries: [],
@@ -59,6 +60,7 @@ export function makeEntry(given) {
     about: {},
     warnings: [],
     decoding: "",
+    wantsKey: false,
     ...given,
   };
 }

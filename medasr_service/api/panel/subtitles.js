@@ -7,13 +7,13 @@ import { report, shownRuns, spoken } from "./transcript.js";
 /**
  * The text in words with times: the model's own where nobody changed them. What the user wrote has none: it goes with what stands before it.
  * @param {Entry} entry
- * @returns {{written: string, start: number, end: number}[]}
+ * @returns {{written: string, start: number, end: number, unclear?: string}[]}
  */
 export function timeline(entry) {
   const segments = inTime(entry);
   const heard = spoken(segments.flatMap(({ words }) => words));
   const isSpelled = heard.map(({ written }) => written ?? "").join("") === report({ ...entry, segments });
-  return isSpelled ? heard.map(({ written = "", start, end }) => ({ written, start, end })) : shownTimeline({ ...entry, segments });
+  return isSpelled ? heard.map(({ written = "", start, end, unclear = "" }) => ({ written, start, end, unclear })) : shownTimeline({ ...entry, segments });
 }
 
 /** What is heard in the recording, in the order of its times: a report may have been dictated in another. @param {Entry} entry */
@@ -26,13 +26,13 @@ function inTime(entry) {
 
 /** @param {Entry} entry */
 function shownTimeline(entry) {
-  /** @type {{written: string, start: number, end: number}[]} */
+  /** @type {{written: string, start: number, end: number, unclear?: string}[]} */
   const words = [];
   let before = "";
   for (const { kind, text, piece } of shownRuns(entry)) {
     if (kind === "removed") continue;
     if (piece?.start != null && piece.end !== null) {
-      words.push({ written: before + text, start: piece.start, end: piece.end });
+      words.push({ written: before + text, start: piece.start, end: piece.end, unclear: piece.unclear ?? "" });
       before = "";
     } else if (kind === "space" || !words.length) before += text;
     else {
