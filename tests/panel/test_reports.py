@@ -1,6 +1,7 @@
 """One report, many dictations: where they go, how they are taken back, what is doubtful in them."""
 
 import re
+from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -170,10 +171,16 @@ def test_escape_keeps_what_was_typed_and_undo_reaches_across_it(page: Page) -> N
     expect(page.locator("#editor-text")).to_have_value(re.compile(re.escape(FIRST)))
 
 
+def heard(voice: Voice, realtime: FakeRealtime) -> Callable[[Page], None]:
+    def install(page: Page) -> None:
+        voice.install(page)
+        realtime.install(page)
+
+    return install
+
+
 def test_a_dictation_that_heard_nothing_leaves_no_card(open_panel: Opener, realtime: FakeRealtime) -> None:
-    page = open_panel(
-        before=lambda page: (Voice(0 * SAID[:32_000], paced=False).install(page), realtime.install(page))[1]
-    )
+    page = open_panel(before=heard(Voice(0 * SAID[:32_000], paced=False), realtime))
     start(page)
     stop(page)
     assert "No words were heard" in problem(page)
@@ -182,9 +189,7 @@ def test_a_dictation_that_heard_nothing_leaves_no_card(open_panel: Opener, realt
 
 
 def test_sound_without_words_is_kept_and_says_so(open_panel: Opener, realtime: FakeRealtime) -> None:
-    page = open_panel(
-        before=lambda page: (Voice(SPOKEN.waveform, paced=False).install(page), realtime.install(page))[1]
-    )
+    page = open_panel(before=heard(Voice(SPOKEN.waveform, paced=False), realtime))
     start(page)
     dictated_s(page, 8)
     stop(page)
