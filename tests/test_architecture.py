@@ -32,8 +32,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "accounts": {"errors"},
     "live": {"transcriber", "decoding", "audio", "text", "model", "settings", "errors"},
-    "evaluation": {"transcriber", "text", "model", "errors"},
+    "conditions": {"decoding", "model", "settings", "version"},
+    "evaluation": {"audio", "transcriber", "text", "model", "errors"},
     "jobs": {"transcriber", "audio", "text", "model", "settings", "errors"},
+    "archive": {
+        *("conditions", "transcriber", "engines", "decoding", "audio", "text", "model", "settings", "errors"),
+    },
     "api": {
         *("accounts", "jobs", "live", "transcriber", "decoding", "audio", "text", "model", "settings"),
         *("errors", "version", "telemetry"),
@@ -46,6 +50,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         *(
             "serving",
             "accounts",
+            "archive",
+            "conditions",
             "evaluation",
             "live",
             "transcriber",
@@ -156,6 +162,15 @@ def test_only_the_audio_wing_knows_decoders() -> None:
 @pytest.mark.parametrize("package", ["librosa", "numba", "scipy", "training", "tests"])
 def test_the_product_never_imports(package: str) -> None:
     assert _users_of(package) == set()
+
+
+def test_only_the_archive_knows_ray_and_the_stores() -> None:
+    """Ray and pyarrow are in extras: they are imported where somebody asks for them."""
+    users = _users_of("ray", "pyarrow")
+    assert users
+    assert all(user.startswith("medasr_service/archive/") for user in users)
+    stores = _users_of("fsspec")
+    assert all(user.startswith(("medasr_service/archive/", "medasr_service/jobs/")) for user in stores)
 
 
 def test_only_the_scoring_knows_jiwer() -> None:

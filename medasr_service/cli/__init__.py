@@ -13,6 +13,7 @@ import argcomplete
 
 from medasr_service import settings
 from medasr_service.cli import (
+    archive,
     completion,
     evaluate,
     export,
@@ -32,7 +33,7 @@ from medasr_service.version import VERSION
 
 __all__ = ["EXIT_OK", "EXIT_SOME_FAILED", "EXIT_USAGE", "main"]
 
-COMMANDS = (transcribe, serve, jobs, keys, listen, format, evaluate, verify, export, completion)
+COMMANDS = (transcribe, archive, serve, jobs, keys, listen, format, evaluate, verify, export, completion)
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:

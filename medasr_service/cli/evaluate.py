@@ -1,12 +1,10 @@
 """medasr evaluate MANIFEST: how well the model that is set writes recordings whose text is known."""
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from hashlib import sha256 as sha256_of
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, get_args
@@ -14,38 +12,24 @@ from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
+from medasr_service import conditions
 from medasr_service.cli import model
 from medasr_service.cli.console import put, tell
 from medasr_service.cli.status import EXIT_OK, EXIT_SOME_FAILED, EXIT_STOPPED
-from medasr_service.decoding import keywords, language_model, weights
 from medasr_service.errors import UsageError
 from medasr_service.evaluation import output, samples
 from medasr_service.evaluation.results import Result, Results
 from medasr_service.evaluation.samples import Sample
 from medasr_service.evaluation.transcripts import transcripts
 from medasr_service.model import checkpoint
-from medasr_service.model.checkpoint import Checkpoint
-from medasr_service.model.digests import sha256
-from medasr_service.model.manifest import CONFIDENCE
 from medasr_service.settings import Settings
 from medasr_service.transcriber import Decoding, Options, Transcriber
-from medasr_service.version import VERSION
 
 if TYPE_CHECKING:
     from medasr_service.evaluation.summary import Evaluation
 
 Conditions: TypeAlias = dict[Decoding, dict[str, object]]
 
-LM_SETTINGS = (
-    "lm_weight",
-    "word_score",
-    "lm_numbers",
-    "sure_posterior",
-    "beam_size",
-    "beam_size_token",
-    "beam_threshold",
-)
-WEIGHTS = "model.safetensors"
 RESULTS, REPORT = "results.jsonl", "report"
 BAR = "{desc}: {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} recordings, {remaining} left"
 
@@ -109,7 +93,7 @@ def _prepare(options: argparse.Namespace, config: Settings) -> tuple[Transcriber
     if not options.decoding and "lm" not in decodings:
         tell("there is no language model: greedy decoding alone")
     return transcriber, {
-        decoding: _conditions(checked, config, decoding, options.formatting) for decoding in decodings
+        decoding: conditions.of(checked, config, decoding, options.formatting) for decoding in decodings
     }
 
 
@@ -151,34 +135,3 @@ def _results(folder: Path | None, *, fresh: bool) -> Iterator[Results]:
             except Timeout:
                 raise UsageError(f"another evaluation writes to {folder}") from None
         yield Results(folder and folder / RESULTS, fresh=fresh)
-
-
-def _conditions(
-    found: Checkpoint, config: Settings, decoding: Decoding, formatting: str
-) -> dict[str, object]:
-    """What a text depends on, besides the recording."""
-    network = (
-        found.artefact.source["sha256"].get(WEIGHTS, "") if found.artefact else sha256(found.folder / WEIGHTS)
-    )
-    conditions = {
-        "model": found.id,
-        "revision": found.revision,
-        "weights": network[:12],
-        "engine": config.resolved_engine,
-        "precision": config.precision,
-        "windows": f"{config.windows}, {config.chunk_length_s:g} s / {config.stride_length_s:g} s",
-        "gain": f"up to {config.max_gain:g}" if config.normalize else "none",
-        "text": formatting,
-        "version": VERSION,
-    }
-    if (fitted := found.folder / CONFIDENCE).is_file():
-        conditions["probabilities"] = f"{fitted.name} {sha256(fitted)[:12]}"
-    file = language_model.locate(found, config) if decoding == "lm" else None
-    if file:
-        conditions["language model"] = f"{file.name} {sha256(file)[:12]}"
-        conditions |= weights.chosen(config, LM_SETTINGS, demo=found.demo)
-    if terms := keywords.configured(config):
-        conditions["keywords"] = f"{len(terms)} {sha256_of(json.dumps(terms).encode()).hexdigest()[:12]}"
-        conditions["keyword_score"] = config.keyword_score
-        conditions["sure_posterior"] = config.sure_posterior  # what is surely heard makes no room for them
-    return conditions

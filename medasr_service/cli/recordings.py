@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from medasr_service.audio.suffixes import AUDIO_SUFFIXES
 from medasr_service.errors import UsageError
-from medasr_service.evaluation.samples import AUDIO_SUFFIXES
 
 STDIN = "-"
 

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from medasr_service.audio.suffixes import AUDIO_SUFFIXES
 from medasr_service.errors import UsageError
-
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".aac", ".mp4", ".webm")
 
 
 @dataclass(frozen=True, slots=True)
