@@ -181,7 +181,7 @@ def test_only_the_scoring_knows_jiwer() -> None:
 def test_only_jobs_know_their_engine() -> None:
     """And only its own process: it costs 70 MB. What it needs besides is in the same extra."""
     assert _users_of("dbos", "psycopg", "sqlalchemy") == {"medasr_service/jobs/engine.py"}
-    others = _users_of("cryptography", "fsspec", "standardwebhooks")
+    others = _users_of("cryptography", "standardwebhooks")
     assert all(user.startswith("medasr_service/jobs/") for user in others)
 
 
