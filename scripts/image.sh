@@ -24,6 +24,12 @@ options=()
 [ -z "${WITH_TORCH:-}" ] || options+=(--build-arg WITH_TORCH=1)
 [ -z "${MEDASR_TORCH_INDEX:-}" ] || options+=(--build-arg "TORCH_INDEX=$MEDASR_TORCH_INDEX")
 [ -z "${BASE:-}" ] || options+=(--build-arg "BASE=$BASE")
+# For the labels: SOURCE=https://... where the clone does not know; never the credentials of a remote.
+revision=$(git rev-parse HEAD 2>/dev/null || true)
+[ -z "$revision" ] || git diff --quiet HEAD || revision+=-dirty
+source=${SOURCE:-$(git remote get-url origin 2>/dev/null | sed -nE 's#^(https?://)([^@/]*@)?#\1#p' || true)}
+version=$(PYTHONPATH=$PWD .venv/bin/python -c 'from medasr_service.version import VERSION; print(VERSION)')
+options+=(--build-arg "VERSION=$version" --build-arg "REVISION=$revision" --build-arg "SOURCE=$source")
 [ "$BUILDER" = docker ] || options+=(--layers --format docker) # the OCI format knows no health check
 
 export BENTOML_DO_NOT_TRACK=${BENTOML_DO_NOT_TRACK:-True}

@@ -17,6 +17,7 @@ import pytest
 import soundfile
 import yaml
 
+from medasr_service.version import VERSION
 from tests.conftest import ROOT, SAMPLE, SAMPLE_TEXT, free_port
 
 pytestmark = pytest.mark.container
@@ -164,6 +165,17 @@ def test_nobody_in_it_is_root(container: Container) -> None:
     assert "0" not in fields["Uid"].split()
     assert int(fields["CapEff"], 16) == 0
     assert fields["NoNewPrivs"] == "1"
+
+
+def test_it_says_of_what_it_was_built(container: Container, image: str) -> None:
+    """As OCI names it. Where it was built outside a clone, revision and source are empty."""
+    labels = json.loads(container.call("image", "inspect", image))[0]["Labels"]
+    kept = {name.rpartition(".")[2]: value for name, value in labels.items() if "opencontainers" in name}
+    assert kept["version"] == VERSION
+    assert kept["licenses"] == "Apache-2.0"
+    git = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    assert kept["revision"].removesuffix("-dirty") == git.stdout.strip()
+    assert "@" not in kept["source"]
 
 
 def test_its_memory_is_limited(container: Container) -> None:

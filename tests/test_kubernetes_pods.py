@@ -31,7 +31,7 @@ ROUTE = "/v1/audio/transcriptions"
 CLIENTS = 4
 RANDOM_UID = 1_000_680_000  # as OpenShift gives them
 NGINX = """
-daemon off; error_log {folder}/error.log; pid {folder}/nginx.pid;
+daemon off; {user} error_log {folder}/error.log; pid {folder}/nginx.pid;
 events {{ }}
 http {{
     access_log off; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
@@ -179,7 +179,10 @@ class Proxy:
 
     def _write(self, pods: list[Pod]) -> None:
         servers = " ".join(f"server 127.0.0.1:{pod.port} max_fails=1 fail_timeout=2s;" for pod in pods)
-        text = NGINX.format(folder=self._folder, port=self.port, servers=servers, rules=self._rules)
+        user = "" if os.geteuid() else "user root;"  # whose folder it is
+        text = NGINX.format(
+            user=user, folder=self._folder, port=self.port, servers=servers, rules=self._rules
+        )
         self._file.write_text(text)
 
 
