@@ -54,6 +54,7 @@ PROGRAMS = {
     "chromium": ("chromium", "chromium-browser", "google-chrome"),
     "openssl": ("openssl",),
     "strace": ("strace",),
+    "prometheus": ("prometheus",),
 }
 LIBRARIES = {"espeak-ng": "libespeak-ng.so.1"}
 
