@@ -53,6 +53,7 @@ PROGRAMS = {
     "ffmpeg": ("ffmpeg",),
     "chromium": ("chromium", "chromium-browser", "google-chrome"),
     "openssl": ("openssl",),
+    "postgresql": ("pg_ctl", "/usr/lib/postgresql/15/bin/pg_ctl", "/usr/lib/postgresql/17/bin/pg_ctl"),
     "strace": ("strace",),
     "prometheus": ("prometheus",),
 }

@@ -7,6 +7,7 @@ workflow goes on behind the last step that its database has.
 
 import asyncio
 import json
+import logging
 import os
 import socket
 import sys
@@ -24,6 +25,7 @@ from sqlalchemy.engine import make_url
 
 from medasr_service.jobs.channel import Channel, Closed
 
+LOCAL = "local"
 NAME, WORKFLOW, WEBHOOK = "medasr", "transcribe", "webhook"
 VERSION = "1"  # of the workflows below: one that was begun by others is not gone on with
 FAILED = "step failed"  # the key under which a class of error is written down
@@ -142,10 +144,11 @@ class Engine:
         if url.get_backend_name() == "sqlite":
             self._lock = FileLock(f"{url.database}.lock")
             self._lock.acquire()
-            executor = "local"
+            executor = LOCAL
         else:
             executor = uuid.uuid4().hex
-            threading.Thread(target=_stay_alive, args=(url, executor), daemon=True).start()
+            DBOS.migrate(database_url)  # makes it, where there is none
+            own = _alive(url, executor)
         config: DBOSConfig = {
             "name": NAME,
             "system_database_url": database_url,
@@ -156,11 +159,14 @@ class Engine:
             "enable_otlp": False,
             "notification_listener_polling_interval_sec": 0.5,
         }
+        logging.getLogger("dbos").addFilter(_is_news)
         DBOS(config=config)
         DBOS.launch()
         each: dict[str, Any] = {"polling_interval_sec": POLL_S, "on_conflict": "always_update"}
         DBOS.register_queue(WORKFLOW, worker_concurrency=at_once, **each)
         DBOS.register_queue(WEBHOOK, worker_concurrency=16, **each)
+        if executor != LOCAL:
+            threading.Thread(target=_stay_alive, args=(own, executor), daemon=True).start()
 
     def submit(self, job: str, owner: str, place: str, about: str, most: int) -> dict[str, Any] | None:
         """The job of that name, which may be there already; None where ``most`` are under way.
@@ -232,6 +238,12 @@ class Engine:
         return DBOS.list_workflows(name=WORKFLOW, **filters)
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    """That a job was cancelled while it ran is no error."""
+    failure = record.exc_info[1] if record.exc_info else None
+    return not isinstance(failure, error.DBOSAwaitedWorkflowCancelledError)
+
+
 def _iso(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat()
 
@@ -269,20 +281,24 @@ def _shown(workflow: Any) -> dict[str, Any]:
     }
 
 
-def _stay_alive(url: Any, executor: str) -> None:
-    """Holds a lock for as long as this process lives, and takes over from those that do not.
+def _alive(url: Any, executor: str) -> Any:
+    """A session of PostgreSQL with a lock that ends with this process: no clock is compared."""
+    own = psycopg.connect(url.set(drivername="postgresql").render_as_string(hide_password=False))
+    own.autocommit = True
+    own.execute("SELECT pg_advisory_lock(%s, hashtext(%s))", (LOCKS, executor))
+    return own
 
-    A lock of a PostgreSQL session ends with its process: no clock is compared. Where the session itself is
-    lost, another worker may believe this one dead: then it is.
+
+def _stay_alive(own: Any, executor: str) -> None:
+    """Takes over from workers that have died. Where its own session is lost, another worker may believe this
+    one dead: then it is.
     """
     try:
-        own = psycopg.connect(url.set(drivername="postgresql").render_as_string(hide_password=False))
-        own.autocommit = True
-        own.execute("SELECT pg_advisory_lock(%s, hashtext(%s))", (LOCKS, executor))
         while True:
             time.sleep(ALIVE_S)
+            own.execute("SELECT 1")
             _take_over(own, executor)
-    except psycopg.Error:
+    except Exception:
         os._exit(1)
 
 

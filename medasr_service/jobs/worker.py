@@ -25,7 +25,7 @@ KEPT_VARIABLES = (
     "PYTHONHOME",
     "HOME",
 )  # no key among them
-AGAIN_S = 0.5  # before the next one is started, where one has ended
+AGAIN_S = 1.0  # before the next one is started, where one has ended
 AWAY_S = 10.0  # for one that is being started, and for each answer
 END_S = 5.0
 
