@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import signal
 import sqlite3
 import time
@@ -14,7 +15,7 @@ import httpx
 import openai
 import pytest
 
-from tests.conftest import CLIPS, PATIENCE_S, Service
+from tests.conftest import CLIPS, PATIENCE_S, ROOT, Service
 from tests.jobs import kills
 from tests.jobs.conftest import Web, reply
 from tests.jobs.kills import long_recording
@@ -343,6 +344,25 @@ def test_a_database_that_goes_away_in_the_middle_costs_time_alone(mine: httpx.Cl
     assert ended(mine, job)["status"] == "succeeded"
     direct = mine.post("/v1/audio/transcriptions", files={"file": LONG}, data={"response_format": "text"})
     assert mine.get(f"{job}/result").text == direct.text
+
+
+def test_the_lines_for_the_openai_package_are_right(
+    started: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (ROOT / "docs" / "jobs.md").read_text()
+    [program] = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    (tmp_path / "ward-round.m4a").write_bytes(CLIPS[0].path.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    program = program.replace("http://127.0.0.1:8400", started.url).replace('"..."', f'"{MINE}"')
+    found: dict[str, Any] = {}
+    exec(program, found)
+    with client(started, MINE) as asking:
+        direct = asking.post(
+            "/v1/audio/transcriptions",
+            files={"file": CLIPS[0].path.read_bytes()},
+            data={"response_format": "text"},
+        )
+    assert found["text"] == direct.text
 
 
 def test_health_says_that_there_are_jobs(mine: httpx.Client, service: Service) -> None:

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlencode
@@ -17,6 +18,7 @@ from websockets.sync.client import connect
 
 from medasr_service.model.checkpoint import DEMO_FOLDER
 from tests.conftest import CLIPS, PATIENCE_S, ROOT, Service, require
+from tests.jobs import kills
 
 pytestmark = pytest.mark.e2e
 
@@ -123,6 +125,25 @@ def test_the_service_starts_and_stops_in_silence(
     assert "a-word-that-was-said" not in log
     assert "nobodys-model" not in log
     assert "a-key-of-no-service" not in log
+    assert outside(tmp_path / "trace") == []
+    assert left_behind(untold) == []
+
+
+def test_a_service_with_jobs_is_silent_too(
+    watched: Callable[..., list[str]],
+    untold: Path,
+    tmp_path: Path,
+    start_service: Callable[..., Service],
+) -> None:
+    """The engine of jobs has a console elsewhere, which nothing is told."""
+    service = start_service(command=watched(*SERVING["bentoml"]), **kills.settings(tmp_path / "jobs"))
+    service.wait_until_ready()
+    job = kills.submit(service, CLIPS[0].path.read_bytes())
+    while kills.asked(service, job).json()["status"] != "succeeded":
+        time.sleep(0.1)
+    [supervisor] = psutil.Process(service.process.pid).children()
+    supervisor.send_signal(signal.SIGTERM)
+    service.process.wait(timeout=PATIENCE_S)
     assert outside(tmp_path / "trace") == []
     assert left_behind(untold) == []
 

@@ -1,0 +1,160 @@
+"""What a step does where something fails, and what is swept away when."""
+
+import io
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from medasr_service.errors import NoRoom
+from medasr_service.jobs.jobs import Jobs
+from medasr_service.jobs.record import Asked, Failure, Job
+from medasr_service.jobs.sealed import Seal
+from medasr_service.jobs.steps import MAX_TRIES, Steps
+from medasr_service.jobs.store import Store, new_place
+from medasr_service.model.geometry import Emission, Waveform
+from medasr_service.settings import Settings
+from medasr_service.transcriber import Options, Transcriber
+from tests.conftest import CLIPS
+from tests.jobs import kills
+from tests.jobs.conftest import MASTER
+
+MODEL = ("medasr-demo", "as it is")
+
+
+@pytest.fixture
+def place(store: Store, options: Options) -> str:
+    """Of a job that was just taken."""
+    name = new_place()
+    store.write(name, "sound", [CLIPS[0].path.read_bytes()])
+    store.write(name, "record", Asked(options=options, fields={}).written())
+    return name
+
+
+def steps(store: Store, transcriber: Transcriber, **settings: Any) -> Steps:
+    return Steps(store, transcriber, Settings(**settings), io.BytesIO, MODEL)
+
+
+async def heard(doing: Steps, place: str) -> dict[str, Any]:
+    await doing("prepare", [place])
+    number = 0
+    while not (await doing("hear", [place, number]))["done"]:
+        number += 1
+    return dict(await doing("finish", [place]))
+
+
+async def test_a_disk_that_is_full_for_a_while_costs_nothing(
+    make_transcriber: Callable[..., Transcriber],
+    store: Store,
+    place: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    doing, write = steps(store, make_transcriber()), store.write
+    for full in ("info", "window-0", "part-0", "result"):
+
+        def no_room(where: str, name: str, *rest: Any, full: str = full, **about: Any) -> None:
+            if name == full:
+                raise NoRoom
+            write(where, name, *rest, **about)
+
+        monkeypatch.setattr(store, "write", no_room)
+        with pytest.raises(NoRoom):
+            await heard(doing, place)
+        assert not store.has(place, "failure")
+    monkeypatch.setattr(store, "write", write)
+    assert (await heard(doing, place))["failed"] is None
+    assert store.has(place, "result")
+    for gone in ("sound", "info", "window-0", "part-0"):
+        assert not store.has(place, gone)
+
+
+async def test_what_fails_for_no_reason_is_tried_again_and_then_a_failure_that_tells_nothing(
+    make_transcriber: Callable[..., Transcriber], store: Store, place: str
+) -> None:
+    async def broken(_: list[Waveform]) -> list[Emission]:
+        raise RuntimeError("a secret of the house")
+
+    doing = steps(store, make_transcriber().through(broken))
+    await doing("prepare", [place])
+    for _ in range(MAX_TRIES - 1):
+        with pytest.raises(RuntimeError):
+            await doing("hear", [place, 0])
+    assert (await doing("hear", [place, 0]))["done"]
+    assert (await doing("finish", [place]))["failed"] == "server_error"
+    kept = store.load(place, "failure")
+    assert kept
+    assert "secret" not in kept.decode()
+    assert Failure.model_validate_json(kept).error().status == 500
+
+
+async def test_sound_that_was_changed_on_the_disk_is_not_heard(
+    make_transcriber: Callable[..., Transcriber], store: Store, place: str
+) -> None:
+    path = Path(str(store.folder)) / place / "sound"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    doing = steps(store, make_transcriber())
+    assert (await doing("prepare", [place]))["done"]
+    assert (await doing("finish", [place]))["failed"] == "recording_lost"
+
+
+async def test_a_job_whose_client_has_ended_it_is_not_gone_on_with(
+    make_transcriber: Callable[..., Transcriber], store: Store, place: str
+) -> None:
+    doing = steps(store, make_transcriber())
+    await doing("prepare", [place])
+    await doing.end(place)
+    store.remove(place)
+    assert (await doing("hear", [place, 0]))["done"]
+    assert store.places() == []
+
+
+class Engine:
+    """In the place of the other process: what it is asked, and what it says."""
+
+    def __init__(self, **answers: Any) -> None:
+        self.answers = answers
+        self.asked: list[tuple[Any, ...]] = []
+
+    async def call(self, name: str, *arguments: Any) -> Any:
+        self.asked.append((name, *arguments))
+        return self.answers[name]
+
+
+@pytest.fixture
+def jobs(make_transcriber: Callable[..., Transcriber], tmp_path: Path) -> Jobs:
+    settings = Settings(jobs=True, jobs_dir=str(tmp_path / "jobs"), jobs_key=kills.KEY, jobs_ttl_h=2)
+    return Jobs(settings, make_transcriber(), io.BytesIO, MODEL)
+
+
+async def test_a_job_is_gone_when_its_time_is_over_and_so_is_what_nobody_knows_of(
+    jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time()
+    store = Store(str(tmp_path / "jobs"), Seal([MASTER]))
+    day = 24 * 3600
+    over, known, unknown, fresh = (new_place(now - ago) for ago in (day, day, day, 60))
+    for place in (over, known, unknown, fresh):
+        store.write(place, "result", [b"text"])
+    engine = Engine(sweep=[over], places=[known])
+    monkeypatch.setattr(jobs, "_worker", engine)
+    await jobs.sweep(now)
+    assert set(store.places()) == {known, fresh}
+    [(_, before, _), _] = engine.asked
+    assert before == now - 2 * 3600
+    job = Job("job_1", "succeeded", now - 60, now - 50, now, 1.0, 1.0, 1, over)
+    assert jobs.expires_s(job) == now + 2 * 3600
+
+
+async def test_nothing_is_swept_where_the_database_cannot_be_asked(
+    jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(str(tmp_path / "jobs"), Seal([MASTER]))
+    store.write(new_place(1.0), "result", [b"text"])
+    monkeypatch.setattr(jobs, "_worker", Engine(sweep=[]))  # and raises at the next question
+    with pytest.raises(KeyError):
+        await jobs.sweep(time.time())
+    assert len(store.places()) == 1
