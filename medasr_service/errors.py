@@ -16,6 +16,7 @@ MedASRError                   500
 │   └── Forbidden             403  a page of another origin, or a host name that may be one's
 ├── ClientDisconnected        499  nobody waits for the answer any more (nginx's code)
 ├── Busy                      429  ``max_concurrent_requests`` are under way
+├── RateLimited               429  a limit of the API key is reached
 ├── NotReady                  503  the model has not run yet, or cannot be reached
 │   ├── NoRoom                503  the disk that keeps uploads is full
 │   └── Draining              503  the service leaves, and finishes only what it has begun
@@ -137,6 +138,18 @@ class Busy(MedASRError):
     type = "rate_limit_error"
     code = "busy"
     retry_after_s = 1
+
+
+class RateLimited(MedASRError):
+    """``retry_after_s``: until the window of the limit ends."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "rate_limit_exceeded"
+
+    def __init__(self, message: str, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class NotReady(MedASRError):

@@ -5,20 +5,26 @@ subprotocol ``openai-insecure-api-key.KEY``, as OpenAI takes it. Never in an add
 """
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from medasr_service.accounts.keys import Key, Keys, digest
-from medasr_service.api.receipts import receipt_of
+from medasr_service.api.rate_limit import telling
+from medasr_service.api.receipts import Receipt, put
 from medasr_service.api.refusals import refuse
-from medasr_service.errors import Unauthorized
+from medasr_service.errors import RateLimited, Unauthorized
 from medasr_service.settings import Settings
+
+if TYPE_CHECKING:
+    from medasr_service.accounts.quotas import Quotas
 
 SUBPROTOCOL = "openai-insecure-api-key."
 PROBES = frozenset({"/livez", "/readyz", "/healthz", "/health"})
 METRICS = frozenset({"/metrics"})
 PAGE, PAGE_FILES = frozenset({"/"}), ("/panel/",)  # static: it asks for the key
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 DOCS = ("/docs", "/redoc", "/openapi.json", "/asyncapi.yaml", "/static-offline-docs/")
 
 
@@ -38,9 +44,12 @@ def presented_key(scope: Scope) -> str | None:
 class KeyCheck:
     """ASGI middleware: 401 without a key, except for the panel's files, probes, and what settings open."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, keys: Keys | None = None) -> None:
+    def __init__(
+        self, app: ASGIApp, settings: Settings, keys: Keys | None = None, quotas: "Quotas | None" = None
+    ) -> None:
         self._app = app
         self._keys = Keys(settings.keys) if keys is None else keys
+        self._quotas = quotas
         self._open = PROBES | PAGE | (METRICS if settings.public_metrics else frozenset())
         self._open_below = (*PAGE_FILES, *(DOCS if settings.public_docs else ()))
 
@@ -52,9 +61,19 @@ class KeyCheck:
             key = self._checked(presented)
         except Unauthorized as error:
             return await refuse(error, scope, receive, send, {"WWW-Authenticate": "Bearer"})
-        receipt = receipt_of(scope)
-        receipt.key, receipt.is_let_in = key, partial(self._keys.lets_in, digest(presented or ""))
-        await self._app(scope, receive, send)
+        is_let_in = partial(self._keys.lets_in, digest(presented or ""))
+        await self._limited(Receipt(key, is_let_in, self._quotas), scope, receive, send)
+
+    async def _limited(self, receipt: Receipt, scope: Scope, receive: Receive, send: Send) -> None:
+        """What does more than look counts as a request; a socket, once it is open: browsers see no status."""
+        if self._quotas:
+            send = telling(send, receipt)
+        if scope["type"] == "http" and scope["method"] not in SAFE_METHODS:
+            try:
+                await receipt.begin()
+            except RateLimited as error:
+                return await refuse(error, scope, receive, send)
+        await self._app(put(scope, receipt), receive, send)
 
     def _checked(self, presented: str | None) -> Key:
         key = self._keys.find(presented)

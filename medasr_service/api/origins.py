@@ -18,14 +18,18 @@ from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from medasr_service.api.keys import PROBES
+from medasr_service.api.keys import PROBES, SAFE_METHODS
+from medasr_service.api.rate_limit import EXPOSED as LIMITS
 from medasr_service.api.refusals import refuse
 from medasr_service.errors import Forbidden
 from medasr_service.settings import Settings
 
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 METHODS = ("DELETE", "GET", "HEAD", "POST")
-EXPOSED = ("Retry-After", "X-Request-ID")  # what a page may read besides the headers that every page may
+EXPOSED = (
+    "Retry-After",
+    "X-Request-ID",
+    *LIMITS,
+)  # what a page may read besides the headers that every page may
 _HOST = re.compile(r"(\[(?P<v6>[^\[\]]+)\]|(?P<name>[^:\[\]/@]+))(:[0-9]{0,5})?")
 
 

@@ -22,7 +22,7 @@ from medasr_service.api.realtime_session import TRANSCRIPTION, Json
 from medasr_service.api.receipts import Receipt, receipt_of
 from medasr_service.api.refusals import noted
 from medasr_service.api.served import Live, Served, served_or_503
-from medasr_service.errors import Draining, InvalidRequest, MedASRError, Unauthorized
+from medasr_service.errors import Draining, InvalidRequest, MedASRError, RateLimited, Unauthorized
 from medasr_service.live.arrivals import Arrivals
 from medasr_service.live.events import Cleared, Completed, Delta, Event, Failed, Reached
 from medasr_service.live.session import Manner, Session, TurnDetection
@@ -55,11 +55,13 @@ async def realtime(websocket: WebSocket) -> None:
     try:
         served = served_or_503(websocket.app.state)
         _check_query(websocket, served)
-        client = client_of(websocket.scope)
-        served.check_live(client)
-        connection = _Connection(websocket, served, settings, receipt_of(websocket.scope))
-        with served.live(connection.hooks, client):
-            await connection.run()
+        client, receipt = client_of(websocket.scope), receipt_of(websocket.scope)
+        await receipt.begin()
+        with receipt.live():
+            served.check_live(client)
+            connection = _Connection(websocket, served, settings, receipt)
+            with served.live(connection.hooks, client):
+                await connection.run()
     except MedASRError as error:
         noted(error)
         code = TRY_LATER if error.retry_after_s else POLICY
@@ -168,7 +170,10 @@ class _Connection:
                 raise InvalidRequest(f"The session is over: it may last {limit}.", code="session_expired")
             for task in done:
                 await task
-        except InvalidRequest:  # too long, idle, its key gone: what was said is transcribed still
+        except (
+            InvalidRequest,
+            RateLimited,
+        ):  # too long, idle, its key gone or used up: what was said is transcribed still
             self._session.close()
             await asyncio.wait(tasks[:1], timeout=self._settings.send_timeout_s)
             raise
@@ -276,6 +281,7 @@ class _Connection:
         match event:
             case wire.Append():
                 samples = await self._samples(event)
+                await self._receipt.charge(len(samples) / self._served.transcriber.geometry.sample_rate)
                 self._session.append(samples)
                 self._heard.received(len(samples) / self._served.transcriber.geometry.sample_rate)
                 self._arrivals.came(self._session.received_s)

@@ -17,6 +17,7 @@ from medasr_service.api.event_stream import EventStream
 from medasr_service.api.heard import Heard
 from medasr_service.api.pace import pace_of
 from medasr_service.api.parameters import Parameters
+from medasr_service.api.receipts import receipt_of
 from medasr_service.api.served import Served, served_or_503
 from medasr_service.audio.reader import in_thread
 from medasr_service.audio.stream import AudioInfo
@@ -110,6 +111,7 @@ async def _transcribe(request: Request, upload: _Upload) -> Transcript:
 
     async def hear(info: AudioInfo) -> None:
         heard.recording(info.duration)
+        await receipt_of(request.scope).charge(info.duration)
 
     work = upload.served.transcriber.transcribe(
         upload.recording, upload.options, on_info=hear, on_window=heard.until
@@ -164,6 +166,7 @@ async def _stream(request: Request, upload: _Upload, resources: AsyncExitStack) 
     )
     heard, heard_s = Heard(), 0.0
     heard.recording(info.duration)
+    await receipt_of(request.scope).charge(info.duration)
 
     def progress() -> formats.Json:
         return {"seconds": round(heard_s, 3), "duration": round(info.duration, 3)}

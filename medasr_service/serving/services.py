@@ -136,7 +136,12 @@ def origin_check(app: ASGIApp) -> ASGIApp:
 def key_check(app: ASGIApp) -> ASGIApp:
     from medasr_service.api.keys import KeyCheck
 
-    return KeyCheck(app, settings=SETTINGS, keys=keys())
+    quotas = None
+    if SETTINGS.api_keys_file:
+        from medasr_service.accounts.quotas import Quotas
+
+        quotas = Quotas()
+    return KeyCheck(app, settings=SETTINGS, keys=keys(), quotas=quotas)
 
 
 def body_limit(app: ASGIApp) -> ASGIApp:
