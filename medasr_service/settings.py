@@ -63,6 +63,7 @@ class Settings(BaseSettings):
     port: int | None = Field(None, ge=1, le=65535)
     api_keys: SecretStr | None = None
     api_keys_file: Path | None = None
+    usage_file: Path | None = None
     log_format: Literal["text", "json"] = "text"
     public_metrics: bool = False
     public_docs: bool = False
@@ -137,6 +138,7 @@ class Settings(BaseSettings):
             "spool_dir",
             "keywords_file",
             "api_keys_file",
+            "usage_file",
             "model",
             "lm",
             "jobs_dir",

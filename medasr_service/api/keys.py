@@ -19,6 +19,7 @@ from medasr_service.settings import Settings
 
 if TYPE_CHECKING:
     from medasr_service.accounts.quotas import Quotas
+    from medasr_service.accounts.usage import Usage
 
 SUBPROTOCOL = "openai-insecure-api-key."
 PROBES = frozenset({"/livez", "/readyz", "/healthz", "/health"})
@@ -45,29 +46,36 @@ class KeyCheck:
     """ASGI middleware: 401 without a key, except for the panel's files, probes, and what settings open."""
 
     def __init__(
-        self, app: ASGIApp, settings: Settings, keys: Keys | None = None, quotas: "Quotas | None" = None
+        self,
+        app: ASGIApp,
+        settings: Settings,
+        keys: Keys | None = None,
+        quotas: "Quotas | None" = None,
+        usage: "Usage | None" = None,
     ) -> None:
         self._app = app
         self._keys = Keys(settings.keys) if keys is None else keys
         self._quotas = quotas
+        self._usage = usage
         self._open = PROBES | PAGE | (METRICS if settings.public_metrics else frozenset())
         self._open_below = (*PAGE_FILES, *(DOCS if settings.public_docs else ()))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan" or self._is_open(scope) or self._keys.is_open:
+        if scope["type"] == "lifespan" or self._is_open(scope):
             return await self._app(scope, receive, send)
+        if self._keys.is_open:
+            return await self._counted(Receipt(usage=self._usage), scope, receive, send)
         presented = presented_key(scope)
         try:
             key = self._checked(presented)
         except Unauthorized as error:
             return await refuse(error, scope, receive, send, {"WWW-Authenticate": "Bearer"})
         is_let_in = partial(self._keys.lets_in, digest(presented or ""))
-        await self._limited(Receipt(key, is_let_in, self._quotas), scope, receive, send)
+        receipt = Receipt(key, is_let_in, self._quotas, self._usage)
+        await self._counted(receipt, scope, receive, telling(send, receipt) if self._quotas else send)
 
-    async def _limited(self, receipt: Receipt, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _counted(self, receipt: Receipt, scope: Scope, receive: Receive, send: Send) -> None:
         """What does more than look counts as a request; a socket, once it is open: browsers see no status."""
-        if self._quotas:
-            send = telling(send, receipt)
         if scope["type"] == "http" and scope["method"] not in SAFE_METHODS:
             try:
                 await receipt.begin()

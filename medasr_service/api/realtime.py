@@ -56,7 +56,7 @@ async def realtime(websocket: WebSocket) -> None:
         served = served_or_503(websocket.app.state)
         _check_query(websocket, served)
         client, receipt = client_of(websocket.scope), receipt_of(websocket.scope)
-        await receipt.begin()
+        await receipt.begin(is_live=True)
         with receipt.live():
             served.check_live(client)
             connection = _Connection(websocket, served, settings, receipt)

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 from starlette.types import Scope
 
 from medasr_service.accounts.keys import Key
+from medasr_service.telemetry import metrics
+from medasr_service.telemetry.account import NOBODY
 
 if TYPE_CHECKING:
     from medasr_service.accounts.quotas import Left, Quotas
+    from medasr_service.accounts.usage import Usage
 
 _SCOPE_KEY = "medasr.receipt"
 
@@ -22,20 +25,27 @@ class Receipt:
     key: Key | None = None
     is_let_in: Callable[[], bool] = lambda: True
     quotas: "Quotas | None" = None
+    usage: "Usage | None" = None
 
     @property
     def name(self) -> str | None:
         return self.key.name if self.key else None
 
-    async def begin(self) -> None:
+    async def begin(self, *, is_live: bool = False) -> None:
         """Counts it. Raises RateLimited."""
         if self.key and self.quotas:
             await self.quotas.begin(self.key)
+        metrics.KEY_REQUESTS.labels(self.name or NOBODY).inc()
+        if self.usage:
+            self.usage.count(self.name or NOBODY, requests=not is_live, live_sessions=is_live)
 
     async def charge(self, audio_s: float) -> None:
         """Counts sound that came. Raises RateLimited, AudioTooLong."""
         if self.key and self.quotas:
             await self.quotas.charge(self.key, audio_s)
+        metrics.KEY_AUDIO_SECONDS.labels(self.name or NOBODY).inc(audio_s)
+        if self.usage:
+            self.usage.count(self.name or NOBODY, audio_s=audio_s)
 
     @contextmanager
     def live(self) -> Iterator[None]:

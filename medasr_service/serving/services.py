@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from medasr_service.accounts.keys import Keys
+    from medasr_service.accounts.usage import Usage
 
 SETTINGS = settings.load()
 LAYOUT = layout.heard(SETTINGS)
@@ -81,6 +82,16 @@ def application() -> "FastAPI":
     from medasr_service.api.app import create_app
 
     return create_app(SETTINGS)
+
+
+@cache
+def usage() -> "Usage | None":
+    """What is used in this process; None where nobody wants to know."""
+    if SETTINGS.usage_file is None:
+        return None
+    from medasr_service.accounts.usage import Usage
+
+    return Usage(SETTINGS.usage_file)
 
 
 @cache
@@ -141,7 +152,7 @@ def key_check(app: ASGIApp) -> ASGIApp:
         from medasr_service.accounts.quotas import Quotas
 
         quotas = Quotas()
-    return KeyCheck(app, settings=SETTINGS, keys=keys(), quotas=quotas)
+    return KeyCheck(app, settings=SETTINGS, keys=keys(), quotas=quotas, usage=usage())
 
 
 def body_limit(app: ASGIApp) -> ASGIApp:
@@ -272,6 +283,8 @@ class MedASR:
         try:
             if SETTINGS.api_keys_file:
                 read(SETTINGS.api_keys_file)
+            if found_usage := usage():
+                found_usage.open()
             found, known, chosen = preparation.elsewhere(partial(preparation.check, SETTINGS))
         except OSError as error:
             folder = SETTINGS.spool_dir or "the system's temporary folder"
@@ -352,6 +365,8 @@ class MedASR:
             each.add_done_callback(_log_failure)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, keys().reload)
         self._looking = [asyncio.create_task(each) for each in (keys().watch(), _look_at_disk())]
+        if found := usage():
+            self._looking.append(asyncio.create_task(found.keep()))
         if SETTINGS.jobs:
             from medasr_service.serving import jobs
 
@@ -368,9 +383,11 @@ class MedASR:
         await self._served.drain()
 
     @bentoml.on_shutdown
-    def end_decoders(self) -> None:
+    def end(self) -> None:
         """Nothing of the service outlives it."""
         self._decoders.close()
+        if found := usage():
+            found.close()
         traces.stop()
         if os.getppid() != SUPERVISOR:  # gone: nobody else clears away behind it
             metrics_folder.remove(os.environ[metrics_folder.VARIABLE])

@@ -62,6 +62,14 @@ REAL_TIME_FACTOR = Histogram(
 )
 UPLOAD_BYTES = Counter("medasr_upload_bytes", "Bytes of request bodies that were read", ["route"])
 
+# --- Keys
+KEY_REQUESTS = Counter(
+    "medasr_key_requests",
+    "Requests and live sessions that a key has begun; its name is the operator's",
+    ["key"],
+)
+KEY_AUDIO_SECONDS = Counter("medasr_key_audio_seconds", "Sound that came with a key", ["key"])
+
 # --- Audio
 AUDIO_RECEIVED_SECONDS = Counter(
     "medasr_audio_received_seconds", "Sound that came, as far as it could be read", ["route"]

@@ -32,6 +32,7 @@ COUNTED = (
 LABELS = {
     *("route", "format", "code", "reason", "stage", "kind", "place", "event", "outcome", "worker"),
     *("version", "model", "revision", "engine", "demo"),
+    "key",  # its name: the operator's, of the file of keys
 }
 KINDS = {Counter: "counter", Gauge: "gauge", Histogram: "histogram"}
 
