@@ -19,6 +19,7 @@ MedASRError                   500
 ├── RateLimited               429  a limit of the API key is reached
 ├── NotReady                  503  the model has not run yet, or cannot be reached
 │   ├── NoRoom                503  the disk that keeps uploads is full
+│   ├── AuditUnavailable      503  what was to be audited cannot be (``audit_required``)
 │   └── Draining              503  the service leaves, and finishes only what it has begun
 ├── TimedOut                  504  no answer within ``request_timeout_s``
 ├── ModelUnavailable          500  the checkpoint cannot be had or read: the service does not start
@@ -165,6 +166,14 @@ class NoRoom(NotReady):
 
     def __init__(self) -> None:
         super().__init__("The service has no room left for an upload of this size. Try again later.")
+
+
+class AuditUnavailable(NotReady):
+    code = "audit_unavailable"
+    retry_after_s = 30  # somebody has to make room, or to mount something
+
+    def __init__(self) -> None:
+        super().__init__("The service cannot write its audit, and does no work without. Try again later.")
 
 
 class Draining(NotReady):

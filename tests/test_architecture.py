@@ -30,7 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "transcriber": {
         *("segmenter", "decoding", "windows", "audio", "text", "model", "settings", "errors", "telemetry"),
     },
-    "accounts": {"errors"},
+    "accounts": {"errors", "telemetry", "version"},
     "live": {"transcriber", "decoding", "audio", "text", "model", "settings", "errors"},
     "conditions": {"decoding", "model", "settings", "version"},
     "evaluation": {"audio", "transcriber", "text", "model", "errors"},

@@ -14,6 +14,7 @@ import argcomplete
 from medasr_service import settings
 from medasr_service.cli import (
     archive,
+    audit,
     completion,
     evaluate,
     export,
@@ -33,7 +34,7 @@ from medasr_service.version import VERSION
 
 __all__ = ["EXIT_OK", "EXIT_SOME_FAILED", "EXIT_USAGE", "main"]
 
-COMMANDS = (transcribe, archive, serve, jobs, keys, listen, format, evaluate, verify, export, completion)
+COMMANDS = (transcribe, archive, serve, jobs, keys, audit, listen, format, evaluate, verify, export, completion)
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:

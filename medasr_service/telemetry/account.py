@@ -41,6 +41,7 @@ class Account:
     first_byte_s: float | None = None
     whole_s: float = 0.0
     stages: dict[str, float] = field(default_factory=dict)
+    audit_id: str = ""  # of its line there
 
     @property
     def is_live(self) -> bool:
