@@ -64,6 +64,8 @@ class Settings(BaseSettings):
     api_keys: SecretStr | None = None
     api_keys_file: Path | None = None
     usage_file: Path | None = None
+    audit: Path | None = None
+    audit_required: bool = False
     log_format: Literal["text", "json"] = "text"
     public_metrics: bool = False
     public_docs: bool = False
@@ -139,6 +141,7 @@ class Settings(BaseSettings):
             "keywords_file",
             "api_keys_file",
             "usage_file",
+            "audit",
             "model",
             "lm",
             "jobs_dir",

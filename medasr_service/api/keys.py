@@ -14,10 +14,12 @@ from medasr_service.accounts.keys import Key, Keys, digest
 from medasr_service.api.rate_limit import telling
 from medasr_service.api.receipts import Receipt, put
 from medasr_service.api.refusals import refuse
-from medasr_service.errors import RateLimited, Unauthorized
+from medasr_service.errors import AuditUnavailable, RateLimited, Unauthorized
 from medasr_service.settings import Settings
+from medasr_service.telemetry import account
 
 if TYPE_CHECKING:
+    from medasr_service.accounts.audit import Audit
     from medasr_service.accounts.quotas import Quotas
     from medasr_service.accounts.usage import Usage
 
@@ -52,11 +54,13 @@ class KeyCheck:
         keys: Keys | None = None,
         quotas: "Quotas | None" = None,
         usage: "Usage | None" = None,
+        audit: "Audit | None" = None,
     ) -> None:
         self._app = app
         self._keys = Keys(settings.keys) if keys is None else keys
         self._quotas = quotas
         self._usage = usage
+        self._audit = audit
         self._open = PROBES | PAGE | (METRICS if settings.public_metrics else frozenset())
         self._open_below = (*PAGE_FILES, *(DOCS if settings.public_docs else ()))
 
@@ -64,14 +68,14 @@ class KeyCheck:
         if scope["type"] == "lifespan" or self._is_open(scope):
             return await self._app(scope, receive, send)
         if self._keys.is_open:
-            return await self._counted(Receipt(usage=self._usage), scope, receive, send)
+            return await self._counted(Receipt(usage=self._usage, audit=self._audit), scope, receive, send)
         presented = presented_key(scope)
         try:
             key = self._checked(presented)
         except Unauthorized as error:
             return await refuse(error, scope, receive, send, {"WWW-Authenticate": "Bearer"})
         is_let_in = partial(self._keys.lets_in, digest(presented or ""))
-        receipt = Receipt(key, is_let_in, self._quotas, self._usage)
+        receipt = Receipt(key, is_let_in, self._quotas, self._usage, self._audit)
         await self._counted(receipt, scope, receive, telling(send, receipt) if self._quotas else send)
 
     async def _counted(self, receipt: Receipt, scope: Scope, receive: Receive, send: Send) -> None:
@@ -79,7 +83,7 @@ class KeyCheck:
         if scope["type"] == "http" and scope["method"] not in SAFE_METHODS:
             try:
                 await receipt.begin()
-            except RateLimited as error:
+            except (RateLimited, AuditUnavailable) as error:
                 return await refuse(error, scope, receive, send)
         await self._app(put(scope, receipt), receive, send)
 
@@ -89,6 +93,8 @@ class KeyCheck:
             raise Unauthorized(
                 "The API key is missing or wrong: send a key of this service as 'Authorization: Bearer KEY'."
             )
+        if found := account.current():
+            found.key = key.name
         if self._keys.has_expired(key):
             raise Unauthorized("The API key has expired.", code="expired_api_key")
         return key

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from starlette.types import Scope
 
 from medasr_service.accounts.keys import Key
-from medasr_service.telemetry import metrics
+from medasr_service.telemetry import account, metrics
 from medasr_service.telemetry.account import NOBODY
 
 if TYPE_CHECKING:
+    from medasr_service.accounts.audit import Audit
     from medasr_service.accounts.quotas import Left, Quotas
     from medasr_service.accounts.usage import Usage
 
@@ -26,15 +27,18 @@ class Receipt:
     is_let_in: Callable[[], bool] = lambda: True
     quotas: "Quotas | None" = None
     usage: "Usage | None" = None
+    audit: "Audit | None" = None
 
     @property
     def name(self) -> str | None:
         return self.key.name if self.key else None
 
     async def begin(self, *, is_live: bool = False) -> None:
-        """Counts it. Raises RateLimited."""
+        """Counts it, and has it audited. Raises RateLimited, AuditUnavailable."""
         if self.key and self.quotas:
             await self.quotas.begin(self.key)
+        if self.audit and (found := account.current()):
+            await self.audit.begin(found)
         metrics.KEY_REQUESTS.labels(self.name or NOBODY).inc()
         if self.usage:
             self.usage.count(self.name or NOBODY, requests=not is_live, live_sessions=is_live)

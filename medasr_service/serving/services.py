@@ -49,8 +49,7 @@ from medasr_service.version import VERSION
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from medasr_service.accounts.keys import Keys
-    from medasr_service.accounts.usage import Usage
+    from medasr_service.serving.accounting import Accounting
 
 SETTINGS = settings.load()
 LAYOUT = layout.heard(SETTINGS)
@@ -85,23 +84,10 @@ def application() -> "FastAPI":
 
 
 @cache
-def usage() -> "Usage | None":
-    """What is used in this process; None where nobody wants to know."""
-    if SETTINGS.usage_file is None:
-        return None
-    from medasr_service.accounts.usage import Usage
+def accounting() -> "Accounting":
+    from medasr_service.serving.accounting import Accounting
 
-    return Usage(SETTINGS.usage_file)
-
-
-@cache
-def keys() -> "Keys":
-    """Those of this process. A file that cannot be read now lets nobody in until it can."""
-    from medasr_service.accounts.keys import Keys
-
-    keys = Keys(SETTINGS.keys, SETTINGS.api_keys_file)
-    keys.reload()
-    return keys
+    return Accounting.of(SETTINGS)
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -135,7 +121,8 @@ if SUPERVISOR is not None:
 def route_labels(app: ASGIApp) -> ASGIApp:
     from medasr_service.api.labels import RouteLabels
 
-    return RouteLabels(app)
+    audit = accounting().audit
+    return RouteLabels(app, told=[audit.end] if audit else [])
 
 
 def origin_check(app: ASGIApp) -> ASGIApp:
@@ -147,12 +134,7 @@ def origin_check(app: ASGIApp) -> ASGIApp:
 def key_check(app: ASGIApp) -> ASGIApp:
     from medasr_service.api.keys import KeyCheck
 
-    quotas = None
-    if SETTINGS.api_keys_file:
-        from medasr_service.accounts.quotas import Quotas
-
-        quotas = Quotas()
-    return KeyCheck(app, settings=SETTINGS, keys=keys(), quotas=quotas, usage=usage())
+    return KeyCheck(app, settings=SETTINGS, **vars(accounting()))
 
 
 def body_limit(app: ASGIApp) -> ASGIApp:
@@ -274,17 +256,14 @@ class MedASR:
     @staticmethod
     def prepare() -> None:
         """Once, before any worker starts: without its model and its port the service does not start."""
-        from medasr_service.accounts.keys import read
+        from medasr_service.serving import accounting
 
         host, port = address.asked_for(SETTINGS.host, PORT)
         if reason := address.refusal(host, port):
             raise SystemExit(f"medasr: {reason}")
         _check_bentoml_config()
         try:
-            if SETTINGS.api_keys_file:
-                read(SETTINGS.api_keys_file)
-            if found_usage := usage():
-                found_usage.open()
+            accounting.check(SETTINGS)
             found, known, chosen = preparation.elsewhere(partial(preparation.check, SETTINGS))
         except OSError as error:
             folder = SETTINGS.spool_dir or "the system's temporary folder"
@@ -363,10 +342,10 @@ class MedASR:
         self._keeping = [asyncio.create_task(each.keep()) for each in self._workers]
         for each in self._keeping:
             each.add_done_callback(_log_failure)
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, keys().reload)
-        self._looking = [asyncio.create_task(each) for each in (keys().watch(), _look_at_disk())]
-        if found := usage():
-            self._looking.append(asyncio.create_task(found.keep()))
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, accounting().keys.reload)
+        self._looking = [asyncio.create_task(each) for each in (*accounting().kept(), _look_at_disk())]
+        for each in self._looking:
+            each.add_done_callback(_log_failure)
         if SETTINGS.jobs:
             from medasr_service.serving import jobs
 
@@ -386,8 +365,7 @@ class MedASR:
     def end(self) -> None:
         """Nothing of the service outlives it."""
         self._decoders.close()
-        if found := usage():
-            found.close()
+        accounting().close()
         traces.stop()
         if os.getppid() != SUPERVISOR:  # gone: nobody else clears away behind it
             metrics_folder.remove(os.environ[metrics_folder.VARIABLE])
@@ -449,7 +427,7 @@ async def _look_at_disk() -> None:
 
 def _log_failure(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()):
-        log.error("the model is not watched any more", exc_info=error)
+        log.error("what runs beside the requests has ended", exc_info=error)
 
 
 # The first is the outermost.

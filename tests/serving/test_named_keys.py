@@ -1,4 +1,4 @@
-"""A running service and its file of keys: who is let in changes while it runs."""
+"""A running service that is deployed for several clients: keys that come and go, limits, usage, audit."""
 
 import base64
 import json
@@ -6,24 +6,29 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import connect
 from websockets.sync.connection import Connection
 
 from medasr_service.accounts import keys_file
+from medasr_service.accounts.chain import Chain
+from medasr_service.accounts.inspection import inspect
 from medasr_service.accounts.keys import digest
 from tests.conftest import CLIPS, PATIENCE_S, Service
 
 pytestmark = pytest.mark.e2e
 
 ROUTE = "/v1/audio/transcriptions"
-KEYS = {name: f"{name}-0123456789abcdef" for name in ("alice", "bob", "carol", "dora")}
+KEYS = {name: f"{name}-0123456789abcdef" for name in ("alice", "bob", "carol", "dora", "emil")}
 CLIP = min(CLIPS, key=lambda clip: clip.path.stat().st_size)
+CLIP_S = len(CLIP.waveform) / 16_000
 
 
 def bearer(name: str) -> dict[str, str]:
@@ -34,23 +39,52 @@ def add(file: Path, name: str, **limits: object) -> None:
     keys_file.add(file, keys_file.section(name, digest(KEYS[name]).hex(), **limits))
 
 
+@dataclass(frozen=True)
+class Clinic:
+    folder: Path
+    service: Service
+
+    @property
+    def keys(self) -> Path:
+        return self.folder / "keys.toml"
+
+    @property
+    def audit(self) -> Path:
+        return self.folder / "audit.jsonl"
+
+    @property
+    def usage(self) -> Path:
+        return self.folder / "usage.jsonl"
+
+    def status(self, name: str) -> int:
+        return httpx.get(f"{self.service.url}/v1/models", headers=bearer(name)).status_code
+
+    def transcribe(self, name: str, **fields: str) -> httpx.Response:
+        files = {"file": ("a.flac", CLIP.path.read_bytes())}
+        url = f"{self.service.url}{ROUTE}"
+        return httpx.post(url, files=files, data=fields, headers=bearer(name), timeout=PATIENCE_S)
+
+    def live(self, name: str) -> Any:
+        address = f"{self.service.url.replace('http', 'ws')}/v1/realtime"
+        return connect(address, additional_headers=bearer(name))
+
+    def audited(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.audit.read_text().splitlines()]
+
+
 @pytest.fixture(scope="module")
-def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("keys") / "keys.toml"
+def clinic(start_service: Callable[..., Service], tmp_path_factory: pytest.TempPathFactory) -> Clinic:
+    folder = tmp_path_factory.mktemp("clinic")
     for name in ("alice", "bob"):
-        add(file, name)
-    return file
-
-
-@pytest.fixture(scope="module")
-def keyed(start_service: Callable[..., Service], file: Path) -> Service:
-    service = start_service(MEDASR_API_KEYS_FILE=str(file))
+        add(folder / "keys.toml", name)
+    service = start_service(
+        MEDASR_API_KEYS_FILE=str(folder / "keys.toml"),
+        MEDASR_AUDIT=str(folder / "audit.jsonl"),
+        MEDASR_AUDIT_REQUIRED="true",
+        MEDASR_USAGE_FILE=str(folder / "usage.jsonl"),
+    )
     service.wait_until_ready()
-    return service
-
-
-def status(service: Service, name: str) -> int:
-    return httpx.get(f"{service.url}/v1/models", headers=bearer(name)).status_code
+    return Clinic(folder, service)
 
 
 def until(fact: Callable[[], bool]) -> None:
@@ -59,11 +93,6 @@ def until(fact: Callable[[], bool]) -> None:
     while not fact():
         assert time.monotonic() < deadline
         time.sleep(0.05)
-
-
-def live(service: Service, name: str) -> ClientConnection:
-    address = f"{service.url.replace('http', 'ws')}/v1/realtime"
-    return connect(address, additional_headers=bearer(name))
 
 
 def speak(socket: Connection, seconds: float = 3.0) -> None:
@@ -81,48 +110,147 @@ def events_until_closed(socket: Connection) -> list[dict[str, Any]]:
     return events
 
 
-def test_keys_come_and_go_without_a_restart_and_a_live_session_ends_with_its_key(
-    keyed: Service, file: Path
-) -> None:
-    assert [status(keyed, name) for name in ("alice", "bob", "carol")] == [200, 200, 401]
-    with live(keyed, "bob") as socket:
+def test_keys_come_and_go_without_a_restart_and_a_live_session_ends_with_its_key(clinic: Clinic) -> None:
+    assert [clinic.status(name) for name in ("alice", "bob", "carol")] == [200, 200, 401]
+    with clinic.live("bob") as socket:
         speak(socket)
-        keys_file.revoke(file, "bob")
-        add(file, "carol")
-        until(lambda: status(keyed, "carol") == 200)
+        keys_file.revoke(clinic.keys, "bob")
+        add(clinic.keys, "carol")
+        until(lambda: clinic.status("carol") == 200)
         events = events_until_closed(socket)
         assert socket.close_code == 1008
-    assert status(keyed, "bob") == 401
-    assert status(keyed, "alice") == 200
+    assert clinic.status("bob") == 401
+    assert clinic.status("alice") == 200
     kinds = [event["type"] for event in events]
     assert "conversation.item.input_audio_transcription.completed" in kinds  # what was said is written still
     assert events[-1]["error"]["code"] == "api_key_revoked"
 
 
-def test_sighup_reads_the_file_at_once_and_a_broken_one_changes_nothing(keyed: Service, file: Path) -> None:
-    good = file.read_text()
-    file.write_text("[alice")
-    keyed.process.send_signal(signal.SIGHUP)
-    until(lambda: "from before stay" in keyed.log.read_text())
-    assert status(keyed, "alice") == 200
-    file.write_text(good)
-    add(file, "dora")
-    keyed.process.send_signal(signal.SIGHUP)
-    until(lambda: status(keyed, "dora") == 200)
-    log = keyed.log.read_text()
+def test_sighup_reads_the_file_at_once_and_a_broken_one_changes_nothing(clinic: Clinic) -> None:
+    good, service = clinic.keys.read_text(), clinic.service
+    clinic.keys.write_text("[alice")
+    service.process.send_signal(signal.SIGHUP)
+    until(lambda: "from before stay" in service.log.read_text())
+    assert clinic.status("alice") == 200
+    clinic.keys.write_text(good)
+    add(clinic.keys, "dora", requests_per_minute=1)
+    service.process.send_signal(signal.SIGHUP)
+    until(lambda: clinic.status("dora") == 200)
+    log = service.log.read_text()
     assert "has ended" not in log  # no process was started anew
     assert not [name for name in KEYS.values() if name in log]
-    assert file.name in log
+    assert str(clinic.keys) in log
 
 
-@pytest.mark.parametrize("wrong", ["[alice", None])
-def test_a_service_whose_file_is_wrong_does_not_start(
-    start_service: Callable[..., Service], tmp_path: Path, wrong: str | None
+def test_limits_hold_on_every_way_in(clinic: Clinic) -> None:
+    add(clinic.keys, "emil", requests_per_minute=2)
+    until(lambda: clinic.status("emil") == 200)
+    first = clinic.transcribe("emil")
+    assert first.status_code == 200
+    assert first.headers["RateLimit"].startswith('"requests";r=1;t=')
+    native = {"audio": ("a.flac", CLIP.path.read_bytes())}
+    url = f"{clinic.service.url}/transcribe"
+    assert httpx.post(url, files=native, headers=bearer("emil"), timeout=PATIENCE_S).status_code == 200
+    refused = httpx.post(url, files=native, headers=bearer("emil"))
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "rate_limit_exceeded")
+    assert 1 <= int(refused.headers["Retry-After"]) <= 60
+    with clinic.live("emil") as socket:
+        assert events_until_closed(socket)[-1]["error"]["code"] == "rate_limit_exceeded"
+
+
+def test_the_audit_names_who_what_length_and_how_it_ended(clinic: Clinic) -> None:
+    seen = len(clinic.audited())
+    assert clinic.transcribe("alice").status_code == 200
+    assert clinic.transcribe("alice", stream="true").status_code == 200
+    assert clinic.transcribe("alice", response_format="nonsense").status_code == 400
+    assert httpx.post(f"{clinic.service.url}{ROUTE}", headers=bearer("emil")).status_code == 429
+    with clinic.live("alice") as socket:
+        speak(socket)
+        socket.recv()
+    until(lambda: sum(line["event"] == "ended" for line in clinic.audited()[seen:]) == 4)
+    lines = clinic.audited()[seen:]
+    ended = {line["method"] + line["outcome"]: line for line in lines if line["event"] == "ended"}
+    assert set(ended) == {"POSTok", "POSTinvalid_value", "WSok"}
+    assert ended["POSTok"]["audio_s"] == pytest.approx(CLIP_S, abs=0.01)
+    assert ended["WSok"]["audio_s"] == pytest.approx(3, abs=0.3)
+    assert {line["key"] for line in lines} == {"alice", "emil"}
+    assert {line["address"] for line in lines} == {"127.0.0.1"}
+    [refusal] = [line for line in lines if line["event"] == "refused"]
+    assert (refusal["outcome"], refusal["status"], refusal["key"]) == ("rate_limit_exceeded", 429, "emil")
+    begun = {line["id"] for line in lines if line["event"] == "begun"}
+    assert begun == {line["id"] for line in lines if line["event"] == "ended"}
+
+
+def test_what_a_key_has_used_is_in_the_metrics(clinic: Clinic) -> None:
+    text = httpx.get(f"{clinic.service.url}/metrics", headers=bearer("alice")).text
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    found = {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines}
+    assert found['medasr_key_requests_total{key="emil"}'] == 2
+    assert found['medasr_key_audio_seconds_total{key="emil"}'] == pytest.approx(2 * CLIP_S, abs=0.1)
+
+
+def test_work_is_refused_while_the_audit_cannot_be_written(clinic: Clinic) -> None:
+    """A folder lies in its place for a moment, as where a volume was not mounted."""
+    away = clinic.audit.rename(clinic.folder / "away.jsonl")
+    clinic.audit.mkdir()
+    refused = clinic.transcribe("alice")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "audit_unavailable")
+    assert int(refused.headers["Retry-After"]) > 0
+    clinic.audit.rmdir()
+    away.rename(clinic.audit)
+    until(lambda: clinic.transcribe("alice").status_code == 200)
+    assert inspect([clinic.audit]).fault is None
+
+
+def test_a_service_that_was_killed_goes_on_with_its_chain_and_bills_once(
+    clinic: Clinic, start_service: Callable[..., Service]
 ) -> None:
-    if wrong:
-        (tmp_path / "keys.toml").write_text(wrong)
-    service = start_service(MEDASR_API_KEYS_FILE=str(tmp_path / "keys.toml"))
-    assert service.process.wait(PATIENCE_S) != 0
-    lines = [line for line in service.log.read_text().splitlines() if line.startswith("medasr: ")]
-    assert len(lines) == 1
-    assert lines[0].startswith(f"medasr: the keys in {tmp_path}/keys.toml cannot be read: ")
+    """The last test: it ends the service."""
+    for process in (own := psutil.Process(clinic.service.process.pid)).children(recursive=True):
+        process.kill()
+    own.kill()
+    clinic.service.process.wait()
+    with clinic.audit.open("ab") as torn:
+        torn.write(b'{"n": 99')
+    Chain(clinic.audit).append([{"event": "opened"}])
+    found = inspect([clinic.audit])
+    assert found.fault is None
+    assert "cut off" in found.notices[0].said
+    service = start_service(
+        MEDASR_API_KEYS_FILE=str(clinic.keys),
+        MEDASR_AUDIT=str(clinic.audit),
+        MEDASR_USAGE_FILE=str(clinic.usage),
+    )
+    service.wait_until_ready()
+    again = Clinic(clinic.folder, service)
+    assert again.transcribe("alice").status_code == 200
+    service.stop()
+    assert service.process.returncode == 0
+    assert inspect([clinic.audit]).fault is None
+    assert [notice for notice in inspect([clinic.audit]).notices if not notice.number] == []  # it was closed
+    [line] = [json.loads(line) for line in clinic.usage.read_text().splitlines()]
+    assert (line["key"], line["requests"]) == ("alice", 1)
+    assert line["audio_s"] == pytest.approx(CLIP_S, abs=0.01)
+
+
+WRONG = [
+    ("MEDASR_API_KEYS_FILE", "broken.toml", "medasr: the keys in "),
+    ("MEDASR_AUDIT", "nowhere/audit.jsonl", "medasr: the audit cannot be written "),
+    ("MEDASR_USAGE_FILE", "nowhere/usage.jsonl", "medasr: the usage cannot be "),
+]
+
+
+def test_what_is_set_wrong_is_one_line_and_no_service(
+    start_service: Callable[..., Service], tmp_path: Path
+) -> None:
+    (tmp_path / "broken.toml").write_text("[alice")
+    started = {
+        said: start_service(**{variable: str(tmp_path / file), "MEDASR_AUDIT_REQUIRED": "true"})
+        for variable, file, said in WRONG
+    }
+    for said, service in started.items():
+        assert service.process.wait(PATIENCE_S) != 0
+        log = service.log.read_text()
+        [line] = [line for line in log.splitlines() if line.startswith("medasr: ")]
+        assert line.startswith(said)
+        assert "Traceback" not in log
