@@ -34,7 +34,20 @@ from medasr_service.version import VERSION
 
 __all__ = ["EXIT_OK", "EXIT_SOME_FAILED", "EXIT_USAGE", "main"]
 
-COMMANDS = (transcribe, archive, serve, jobs, keys, audit, listen, format, evaluate, verify, export, completion)
+COMMANDS = (
+    transcribe,
+    archive,
+    serve,
+    jobs,
+    keys,
+    audit,
+    listen,
+    format,
+    evaluate,
+    verify,
+    export,
+    completion,
+)
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
