@@ -12,6 +12,7 @@ import "./passages.js";
 import "./keeping.js";
 import "./controls.js";
 import "./inserting.js";
+import "./again.js";
 import "./chosen.js"; // behind the card, whose text it marks
 import "./leaving.js";
 import { $, onClick, showProblem } from "./page.js";

@@ -7,9 +7,12 @@ import { address, explain, lookAtService } from "./service.js";
 import { askForKey, keyProblem } from "./settings.js";
 import { changed, drop, isActive, makeEntry, onChange, select, state } from "./state.js";
 import { Cancelled, ServiceError, transcribe } from "./upload.js";
+import { TEXTS } from "./texts.js";
 import { makeSegment, summary } from "./transcript.js";
 
 /** @typedef {import("./transcript.js").Entry} Entry @typedef {import("./transcript.js").Segment} Segment */
+
+const T = TEXTS.files;
 
 /** @type {{entry: Entry, abort: AbortController}|null} */
 let current = null;
@@ -19,19 +22,23 @@ function add(files) {
   const added = [...files].map((file) => makeEntry({ kind: "file", name: file.name, state: "waiting", audio: file }));
   if (!added.length) return;
   for (const entry of added) state.entries.unshift(entry);
-  announce(added.length === 1 ? `Added ${added[0].name}.` : `Added ${added.length} files.`);
+  announce(T.added(added.map(({ name }) => name)));
   if (state.dictation === "off") select(added[0]);
   else changed();
 }
 
-/** The recording once more, as a file; what there was stays. @param {Entry} entry */
-export function transcribeAgain(entry) {
+/**
+ * The recording once more, as a file; what there was stays.
+ * @param {Entry} entry @param {{decoding?: string, name?: string}} [how]
+ */
+export function transcribeAgain(entry, { decoding = "", name = TEXTS.again.allOf(entry.name) } = {}) {
   if (!entry.audio || isActive(entry)) return;
   if (entry.kind === "file" && !entry.segments.length) {
     entry.state = "waiting";
     return changed();
   }
-  const again = makeEntry({ kind: "file", name: `${entry.name}, again`, state: "waiting", audio: entry.audio });
+  const again = makeEntry({ kind: "file", name, state: "waiting", audio: entry.audio });
+  again.decoding = decoding;
   state.entries.unshift(again);
   select(again);
 }
@@ -40,7 +47,7 @@ export function transcribeAgain(entry) {
 export function cancel(entry) {
   if (current?.entry === entry) current.abort.abort();
   drop(entry);
-  announce(`Cancelled ${entry.name}.`);
+  announce(T.cancelled(entry.name));
 }
 
 /** The oldest file that waits. */
@@ -80,7 +87,7 @@ async function run(entry, signal) {
   const warnings = (done.warnings ?? []).map((/** @type {{message: string}} */ { message }) => message);
   update({ state: "done", segments, warnings, duration: done.duration ?? entry.duration, about: { model, ...(notice ? { notice } : {}) } });
   endProblem("key");
-  announce(`${entry.name} is transcribed: ${summary(entry, state.threshold)}.`);
+  announce(T.transcribed(entry.name, summary(entry, state.threshold)));
 }
 
 /** @param {Record<string, any>} event @returns {Segment} */
@@ -100,7 +107,7 @@ async function failed(entry, error) {
   if (entry.wantsKey) message = keyProblem();
   entry.message = message;
   entry.state = entry.segments.length ? "incomplete" : "failed";
-  announce(`${entry.name}: ${message}`);
+  announce(T.failed(entry.name, message));
   if (status === 401) askForKey();
   if (status === 503 || status === 0) lookAtService();
 }

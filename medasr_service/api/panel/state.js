@@ -9,6 +9,8 @@ export const state = {
   notice: "",
   hasDocs: false,
   key: "",
+  /** @type {string[]} what the service can do: "lm" where it has a language model */
+  decodings: [],
   /** @type {Entry[]} newest first */
   entries: [],
   /** @type {Entry|null} */

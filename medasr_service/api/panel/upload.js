@@ -1,5 +1,9 @@
 /** A file to its transcript: one request, answered by server-sent events. */
 
+import { TEXTS } from "./texts.js";
+
+const T = TEXTS.files;
+
 /** A refusal, in the service's own words. */
 export class ServiceError extends Error {
   /** @param {string} message @param {number} status 0 where no answer came */
@@ -40,7 +44,7 @@ export function transcribe({ url, key, file, name, signal, keywords, decoding },
   return new Promise((resolve, reject) => {
     const events = new EventStream((event) => {
       if (event.type === "transcript.text.done") resolve(event);
-      else if (event.type === "error") reject(new ServiceError(event.error?.message ?? "The service failed.", 500));
+      else if (event.type === "error") reject(new ServiceError(event.error?.message ?? T.serviceFailed, 500));
       else if (event.type === "transcript.text.delta") watcher.onSegment(event);
       if (event.progress) watcher.onProgress(event.progress.seconds, event.progress.duration);
     }, (comment) => watcher.onProgress(comment.seconds, comment.duration));
@@ -49,9 +53,9 @@ export function transcribe({ url, key, file, name, signal, keywords, decoding },
     request.onload = () => {
       if (request.status !== 200) return reject(refusal(request));
       events.read(request.responseText);
-      reject(new ServiceError("The connection was lost before the end.", 0)); // nothing, where the end has come
+      reject(new ServiceError(T.lostBeforeEnd, 0)); // nothing, where the end has come
     };
-    request.onerror = () => reject(new ServiceError("The connection to the service was lost.", 0));
+    request.onerror = () => reject(new ServiceError(T.lost, 0));
     request.onabort = () => reject(new Cancelled());
     signal.addEventListener("abort", () => request.abort());
     request.send(form);
@@ -64,7 +68,7 @@ function refusal(request) {
   try {
     message = JSON.parse(request.responseText).error.message;
   } catch {
-    message = `The service answered ${request.status} ${request.statusText}`.trim() + ".";
+    message = T.answered(`${request.status} ${request.statusText}`.trim());
   }
   return new ServiceError(message, request.status);
 }
