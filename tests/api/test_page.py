@@ -138,6 +138,27 @@ def test_a_library_brings_its_licence_and_version_and_makes_no_code(path: Path) 
     assert not re.findall(r"\beval\(|new Function\b|XMLHttpRequest|\bfetch\(|WebSocket|sendBeacon", code)
 
 
+def test_what_the_page_says_stands_in_one_file() -> None:
+    """starter.js and the table of commands are data, which users change or say."""
+    page = (FOLDER / "index.html").read_text()
+    own = re.sub(
+        r"<noscript>.*?</noscript>|<title>.*?</title>|<kbd[^>]*>[^<]*</kbd>|<[^>]+>",
+        " ",
+        page,
+        flags=re.DOTALL,
+    )
+    words = re.findall(r"[A-Za-z]{2,}", own)
+    assert set(words) <= {"html", "MedASR", "txt", "docx", "srt", "vtt", "json", "wav", "zip"}, words
+    assert not re.findall(r'\s(?:aria-label|title|placeholder)="', page)
+    sentence = re.compile(
+        r"""["'`][^"'`\n]*\b[A-Z]?[a-z]+ [a-z]+ [a-z]+\b[^"'`\n]*["'`]|["'`][A-Z][a-z]+ [a-z]+"""
+    )
+    for path in OURS:
+        if path.suffix == ".js" and path.name not in ("texts.js", "starter.js", "commands.js"):
+            code = re.sub(r"/\*.*?\*/|(?m:(^|\s)//.*$)", "", path.read_text(), flags=re.DOTALL)
+            assert not sentence.findall(code), path.name
+
+
 def test_text_reaches_the_page_as_text_only() -> None:
     code = "\n".join(path.read_text() for path in FOLDER.glob("*.js"))
     assert not re.findall(

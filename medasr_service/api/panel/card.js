@@ -8,12 +8,15 @@ import { changed, isActive, onChange, state } from "./state.js";
 import { hasText, isEdited, shownRuns, summary } from "./transcript.js";
 import { Wave } from "./wave.js";
 import { hideWord, showWord } from "./word.js";
+import { TEXTS } from "./texts.js";
+
+const T = TEXTS.card;
 
 /** @typedef {import("./transcript.js").Entry} Entry */
 
 const player = new Player($("audio"), {
   onTime: (seconds) => text.follow(seconds, sound),
-  onError: () => showProblem("This browser cannot play this recording. Its text is not affected."),
+  onError: () => showProblem(T.cannotPlay),
 });
 const text = new Report($("transcript"), {
   onPlay: play,
@@ -63,10 +66,10 @@ function load(entry, wanted) {
 
 /** @param {Entry|null} entry */
 function emptyText(entry) {
-  if (!entry) return "Nothing yet. Start a dictation, or choose a recording.";
-  if (entry.state === "recording") return "Speak: the text appears here.";
+  if (!entry) return T.nothing;
+  if (entry.state === "recording") return T.speak;
   if (entry.state === "failed" || entry.state === "incomplete") return "";
-  return isActive(entry) ? "The text appears here as it is recognised." : "No words were recognised.";
+  return isActive(entry) ? T.appears : T.noWords;
 }
 
 const percent = (/** @type {number} */ share) => `${Math.round(share * 100)} %`;
@@ -85,7 +88,7 @@ function showFacts(entry) {
 function showTrouble(entry) {
   $("incomplete").hidden = !entry?.message || isActive(entry);
   setText($("incomplete-text"), entry?.message ?? "");
-  setText($("again"), entry?.kind === "dictation" ? "Transcribe the recording" : "Try again");
+  setText($("again"), entry?.kind === "dictation" ? T.transcribe : T.tryAgain);
   $("again").hidden = !entry?.audio || isActive(entry);
 }
 
@@ -99,7 +102,7 @@ function showTools(entry) {
   for (const input of views()) input.checked = input.value === state.view;
   $("edit").hidden = !isSettled || state.view !== "report";
   $("restore").hidden = !hasEdits && entry?.setAside == null;
-  setText($("restore"), hasEdits ? "Restore original" : "Bring back my edits");
+  setText($("restore"), hasEdits ? T.restore : T.bringBack);
   $("save-audio").hidden = entry?.kind !== "dictation" || !entry.audio;
   $("legend-edited").hidden = !hasEdits || state.view !== "report";
 }
@@ -112,7 +115,7 @@ onChange(() => {
   if (state.view === "original" && !(entry && isEdited(entry))) state.view = "report";
   text.show(entry, state.view, state.threshold);
   $("transcript").dataset.empty = emptyText(entry);
-  setText($("report-title"), entry?.name ?? "Transcript");
+  setText($("report-title"), entry?.name ?? T.title);
   showFacts(entry);
   showTrouble(entry);
   showTools(entry);

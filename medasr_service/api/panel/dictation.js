@@ -15,11 +15,12 @@ import { chunks, final, lost, makeSegment, MAX_WORDS, notation, spoken, summary 
 
 /** @typedef {import("./transcript.js").Entry} Entry @typedef {import("./transcript.js").Segment} Segment */
 
+const T = TEXTS.dictation;
 const TOUCH = matchMedia("(hover: none) and (pointer: coarse)").matches;
 const hotkey = () => shown(library.preferences.hotkey);
 const idleNote = () => {
-  if (TOUCH) return "Kept awake while you dictate.";
-  return library.preferences.pushToTalk ? `Hold ${hotkey()} while you speak.` : `${hotkey()} starts and stops, wherever you are in the page.`;
+  if (TOUCH) return T.awake;
+  return library.preferences.pushToTalk ? T.hold(hotkey()) : T.startsAndStops(hotkey());
 };
 const QUIET_PEAK = 0.01; // below it for QUIET_S, nothing is heard
 const QUIET_S = 4;
@@ -28,10 +29,7 @@ const BEHIND_S = 5;
 const RESUME_PAUSE_S = 1;
 const RESUME_AT_END_S = 10; // once the user has stopped
 const BEGINS = /^[^\s.,;:!?%)\]}]/; // what a space parts from the word before it
-const UNHEARD = "[a part could not be transcribed]";
-const NOTHING = "No words were heard";
-const LOST =
-  "The connection to the service was lost, and is being made again. What was transcribed stays, and the recording goes on here: if it is not made until you are done, transcribe the recording.";
+
 
 let takes = 0;
 
@@ -146,15 +144,15 @@ class Dictation {
   }
 
   note() {
-    if (this.resuming) return "The connection is lost. The recording goes on.";
-    if (this.quiet_s > QUIET_S) return "Nothing is heard: is this the right microphone, and is it on?";
+    if (this.resuming) return T.goesOn;
+    if (this.quiet_s > QUIET_S) return T.quiet;
     const behind_s = this.session?.behind_s ?? 0;
-    if (behind_s > BEHIND_S) return `The connection is slow: ${Math.round(behind_s)} s wait to be sent.`;
-    return TOUCH || library.preferences.pushToTalk ? "Recording." : `Recording. ${hotkey()} stops.`;
+    if (behind_s > BEHIND_S) return T.slow(Math.round(behind_s));
+    return TOUCH || library.preferences.pushToTalk ? T.recording : T.recordingUntil(hotkey());
   }
 
   unplugged() {
-    showProblem("The microphone has gone. What was said until then is here.");
+    showProblem(T.unplugged);
     stop();
   }
 
@@ -166,7 +164,7 @@ class Dictation {
     this.keepSound();
     this.resume_until = Date.now() + RESUME_AT_END_S * 1000;
     const finished = (!this.resuming || (await this.resuming)) && (await this.session?.finish());
-    entry.message ||= finished ? "" : "The end was not transcribed.";
+    entry.message ||= finished ? "" : T.noEnd;
     const isWhole = finished && this.before.state !== "incomplete";
     entry.state = isWhole ? "done" : "incomplete";
     entry.about = { model: state.model, ...(state.notice ? { notice: state.notice } : {}), ...entry.about };
@@ -312,8 +310,8 @@ class Dictation {
     const start = (this.before.samples + this.from) / RATE + (this.session?.heard_s ?? 0);
     const end = Math.max(start + 0.1, (this.before.samples + this.samples) / RATE);
     const space = this.entry.live ? " " : "";
-    this.insert([lost(space, UNHEARD, start, end, this.sound)]);
-    this.entry.message = `A part could not be transcribed: ${message}`;
+    this.insert([lost(space, T.unheard, start, end, this.sound)]);
+    this.entry.message = T.partFailed(message);
     grown();
   }
 
@@ -335,15 +333,15 @@ class Dictation {
   /** @param {string} reason */
   onLost(reason) {
     const why = reason ? ` (${reason})` : "";
-    this.entry.message = `The connection to the service was lost${why}. What had been transcribed is below; the rest is in the recording.`;
-    showWaiting(LOST);
+    this.entry.message = T.lostBecause(why);
+    showWaiting(T.lost);
     lookAtService();
     this.live = false;
     if (!this.resuming && this.entry.state === "recording") this.resuming = this.resume();
   }
 }
 
-const newName = () => `Dictation ${new Date().toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" })}`;
+const newName = () => T.name(new Date().toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" }));
 
 /** Of the sound that a dictation of this entry goes on. @param {Entry} entry */
 const soundLength_s = ({ kind, audio, dictated }) => lengthOf_s(kind === "file" ? dictated : audio);
@@ -383,7 +381,7 @@ function target() {
 /** @param {Entry|null} entry null: a new report */
 async function dictate(entry) {
   if (state.dictation !== "off") return;
-  if (state.service !== "ready") return showWaiting(`${serviceText()}. Dictation can start when it is ready.`);
+  if (state.service !== "ready") return showWaiting(T.notYet(serviceText()));
   showProblem("");
   $("audio").pause();
   state.dictation = "starting";
@@ -421,7 +419,7 @@ function begin(dictation) {
   state.dictation = "on";
   if (dictation.isNew) state.entries.unshift(dictation.entry);
   select(dictation.entry);
-  announce("Recording.");
+  announce(T.recording);
   keepAwake();
   listMicrophones();
 }
@@ -433,7 +431,7 @@ async function refused(error) {
   if (error instanceof MicrophoneError) return showProblem(error.message);
   const { status, message } = await explain();
   if (status === 401) return askForKey();
-  showProblem(`Dictation could not start: ${message || error.message}`);
+  showProblem(T.notStarted(message || error.message));
   if (status !== 200) lookAtService();
 }
 
@@ -451,12 +449,12 @@ async function stop() {
   if (!dictation.last && !entry.segments.some(({ kind }) => kind)) nothing(dictation);
   changed();
   if (wasEditing && entry === state.selected) openEditor();
-  announce(entry.state === "done" ? `Stopped: ${summary(entry, state.threshold)}.` : `Stopped. ${entry.message}`);
+  announce(entry.state === "done" ? T.stopped(summary(entry, state.threshold)) : T.stoppedWith(entry.message));
 }
 
 /** No words: silence leaves nothing behind, and what made a sound is kept to be heard again. @param {Dictation} dictation */
 function nothing({ entry, isNew, before, loudest, seconds }) {
-  const told = `${NOTHING} in ${clock(Math.round(seconds))}.`;
+  const told = T.nothingIn(clock(Math.round(seconds)));
   if (!isNew) {
     Object.assign(entry, { state: before.state, message: "" });
     return showProblem(told);
@@ -464,7 +462,7 @@ function nothing({ entry, isNew, before, loudest, seconds }) {
   if (entry.message && entry.state === "incomplete") return; // it says why
   if (loudest < QUIET_PEAK) {
     drop(entry);
-    return showProblem(`${told} Is this the right microphone, and is it on?`);
+    return showProblem(T.nothingHeard(told));
   }
   Object.assign(entry, { state: "incomplete", message: told });
 }
@@ -509,11 +507,11 @@ function showLevel(peak, seconds) {
 
 function label() {
   if (state.dictation === "off") {
-    if (state.service !== "ready") return "Not ready yet";
+    if (state.service !== "ready") return T.notReady;
     const place = target()?.place;
-    return !place ? "Start dictation" : place.start < place.end ? "Replace selection" : "Go on here";
+    return !place ? T.start : place.start < place.end ? T.replaceSelection : T.goOnHere;
   }
-  return { starting: "Starting …", on: "Stop", finishing: "Finishing …" }[state.dictation];
+  return { starting: T.starting, on: T.stop, finishing: T.finishing }[state.dictation];
 }
 
 onChange(() => {

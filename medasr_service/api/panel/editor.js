@@ -6,6 +6,9 @@ import { change, redo, rewrite, undo } from "./changes.js";
 import { $, announce, onClick } from "./page.js";
 import { changed, isActive, onChange, state } from "./state.js";
 import { isEdited, report } from "./transcript.js";
+import { TEXTS } from "./texts.js";
+
+const T = TEXTS.editor;
 
 const PAUSE_MS = 1000; // behind it, what is typed is another step
 
@@ -62,7 +65,7 @@ export function closeEditor() {
 function finish() {
   const hasEdits = entry && isEdited(entry);
   closeEditor();
-  announce(hasEdits ? "Your changes are kept, and marked. Control Z takes them back." : "No changes.");
+  announce(hasEdits ? T.kept : T.noChanges);
   $("edit").focus();
 }
 
@@ -71,8 +74,8 @@ function travel(step) {
   const { selected } = state;
   if (!selected || isActive(selected)) return;
   typed.kind = "";
-  if (!step(selected)) return announce(step === undo ? "Nothing to undo." : "Nothing to redo.");
-  announce(step === undo ? "Undone." : "Done again.");
+  if (!step(selected)) return announce(step === undo ? T.nothingToUndo : T.nothingToRedo);
+  announce(step === undo ? T.undone : T.redone);
   const at = selected.place;
   if (!entry) return;
   fill();
@@ -99,7 +102,7 @@ function restore() {
   const aside = selected.setAside;
   selected.setAside = isRestored ? selected.segments : null;
   change(selected, isRestored ? original : (aside ?? selected.segments));
-  announce(isRestored ? "This is what the model wrote." : "Your changes are back.");
+  announce(isRestored ? T.restored : T.back);
 }
 
 onChange(() => {

@@ -3,6 +3,9 @@
  * encounter are the EHR's to fill in. Never final: a dictation is final when somebody has signed it there.
  */
 import { html } from "./layout.js";
+import { TEXTS } from "./texts.js";
+
+const T = TEXTS.fhir;
 
 /**
  * @typedef {object} Dictated
@@ -35,7 +38,7 @@ export function diagnosticReport(dictated) {
     language: dictated.language,
     text: narrative(dictated.text),
     status: dictated.open ? "partial" : "preliminary",
-    code: { text: "Dictated report" },
+    code: { text: T.kind },
     issued: dictated.created.toISOString(),
     presentedForm: [attachment(dictated)],
   };
@@ -53,9 +56,9 @@ export async function documentReference(dictated) {
     text: narrative(dictated.text),
     status: "current",
     docStatus: "preliminary",
-    type: { text: "Dictated report" },
+    type: { text: T.kind },
     date: dictated.created.toISOString(),
-    description: dictated.open ? `${dictated.name} (not complete)` : dictated.name,
+    description: dictated.open ? T.notComplete(dictated.name) : dictated.name,
     content: [{ attachment: { ...form, size: bytes.length, ...hash } }],
   };
 }

@@ -1,13 +1,14 @@
 /** A dictation over OpenAI's Realtime API: PCM goes in, text comes out while one speaks. */
 import { RATE } from "./recorder.js";
+import { TEXTS } from "./texts.js";
+
+const T = TEXTS.live;
 
 /** None: the user says where the dictation ends, and what answers the last commit is then beyond doubt. */
 const TURN_DETECTION = null;
 const OPEN_S = 15;
 const FINISH_S = 60;
 const TOKEN = /^[\w!#$%&'*+.^`|~-]*$/; // what a subprotocol may be made of (RFC 9110, token)
-const UNSENDABLE =
-  "the API key has characters that a browser cannot send with a dictation. Ask for one of letters, digits, - and _.";
 
 /**
  * @typedef {object} Listener
@@ -40,7 +41,7 @@ export class LiveSession {
     this.opened = () => {};
     this.lastError = "";
     this.heard_s = 0; // up to here, what was sent is written: who goes on elsewhere goes on from here
-    if (!TOKEN.test(key)) throw new Error(UNSENDABLE);
+    if (!TOKEN.test(key)) throw new Error(T.unsendable);
     const protocols = key ? ["realtime", `openai-insecure-api-key.${key}`] : ["realtime"];
     this.socket = new WebSocket(url, protocols);
     this.socket.onmessage = ({ data }) => this.receive(JSON.parse(data));
@@ -50,7 +51,7 @@ export class LiveSession {
   /** Resolves when the service listens; rejects with words for the user. @returns {Promise<void>} */
   ready() {
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => this.opened(new Error("The service does not answer.")), OPEN_S * 1000);
+      const timer = setTimeout(() => this.opened(new Error(T.noAnswer)), OPEN_S * 1000);
       this.opened = (error) => {
         clearTimeout(timer);
         this.opened = () => {};
@@ -119,7 +120,7 @@ export class LiveSession {
         this.listener.onCompleted(item, event);
         return this.settle(item);
       case "conversation.item.input_audio_transcription.failed":
-        this.listener.onFailed(item, event.error?.message ?? "This part could not be transcribed.");
+        this.listener.onFailed(item, event.error?.message ?? T.partFailed);
         return this.settle(item);
       case "medasr.model_away":
         return this.listener.onAway(event.message);
@@ -148,7 +149,7 @@ export class LiveSession {
 
   /** @param {{message?: string, event_id?: string|null, code?: string|null}} error */
   refused(error) {
-    this.lastError = error.message ?? "The service refused.";
+    this.lastError = error.message ?? T.refused;
     if (error.event_id === "finish") {
       this.committed = true; // nothing was left to commit
       if (!this.open.size) this.finished(true);
@@ -164,7 +165,7 @@ export class LiveSession {
   /** @param {string} reason */
   closed(reason) {
     const why = reason || this.lastError;
-    this.opened(new Error(why || "The service takes no dictation now."));
+    this.opened(new Error(why || T.notNow));
     if (!this.lost) {
       this.lost = true;
       this.listener.onLost(why);

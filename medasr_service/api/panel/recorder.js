@@ -1,24 +1,18 @@
 /** The microphone: from the browser's permission to blocks of 16-bit PCM, and the recording as a WAV file. */
+import { TEXTS } from "./texts.js";
+
+const T = TEXTS.microphone;
+/** @type {Record<string, string>} */
+const reasons = T.reasons; // by the name of the exception
 
 export const RATE = 16_000;
 
 /** What went wrong, in words for the user. */
 export class MicrophoneError extends Error {}
 
-/** @type {Record<string, string>} */
-const REASONS = {
-  NotAllowedError:
-    "The browser does not let this page use the microphone. Allow it in the browser's site settings (the symbol beside the address), then start again.",
-  NotFoundError: "No microphone was found. Connect one, then start again. Files can be transcribed without.",
-  NotReadableError: "The microphone cannot be used: another program may hold it. Close that program, then start again.",
-  OverconstrainedError: "The chosen microphone is gone. Choose another one in Settings.",
-};
-const INSECURE =
-  "Browsers give the microphone only to pages served over https, or from this very computer. Ask who runs the service for an https address. Files can be transcribed here.";
-
 /** @param {string} device an id, or "" for the default @returns {Promise<MediaStream>} */
 async function open(device) {
-  if (!navigator.mediaDevices) throw new MicrophoneError(INSECURE);
+  if (!navigator.mediaDevices) throw new MicrophoneError(T.insecure);
   /** As it sounds: the service itself brings up a quiet microphone. @type {MediaTrackConstraints} */
   const audio = { channelCount: 1, echoCancellation: false, noiseSuppression: false, autoGainControl: false };
   if (device) audio.deviceId = { exact: device };
@@ -26,7 +20,7 @@ async function open(device) {
     return await navigator.mediaDevices.getUserMedia({ audio });
   } catch (error) {
     const name = /** @type {DOMException} */ (error).name;
-    throw new MicrophoneError(REASONS[name] ?? `The microphone cannot be used (${name}).`);
+    throw new MicrophoneError(reasons[name] ?? T.unusable(name));
   }
 }
 
@@ -67,7 +61,7 @@ export async function record({ device, onBlock, onEnd }) {
     };
   } catch (error) {
     await close();
-    throw new MicrophoneError(`The microphone cannot be used (${/** @type {Error} */ (error).name}).`);
+    throw new MicrophoneError(T.unusable(/** @type {Error} */ (error).name));
   }
 }
 

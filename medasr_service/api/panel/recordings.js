@@ -3,6 +3,9 @@ import { cancel } from "./files.js";
 import { $, announce, clock, setText } from "./page.js";
 import { drop, isActive, onChange, select, state } from "./state.js";
 import { hasText, isEdited } from "./transcript.js";
+import { TEXTS } from "./texts.js";
+
+const T = TEXTS.recordings;
 
 /** @typedef {import("./transcript.js").Entry} Entry */
 
@@ -11,14 +14,14 @@ export function stateText(entry) {
   const percent = entry.progress === null ? "" : ` ${Math.floor(entry.progress * 100)} %`;
   const length = clock(Math.round(entry.duration));
   return {
-    waiting: state.service === "ready" ? "Waiting" : "Waiting for the service",
-    uploading: `Sending${percent}`,
-    working: `Transcribing${percent}`,
-    recording: "Recording",
-    finishing: "Finishing",
-    incomplete: `Incomplete, ${length}`,
-    failed: "Failed",
-    done: length + (isEdited(entry) ? ", edited" : ""),
+    waiting: state.service === "ready" ? T.waiting : T.waitingForService,
+    uploading: T.sending + percent,
+    working: T.transcribing + percent,
+    recording: T.recording,
+    finishing: T.finishing,
+    incomplete: T.incomplete(length),
+    failed: T.failed,
+    done: length + (isEdited(entry) ? T.edited : ""),
   }[entry.state];
 }
 
@@ -59,7 +62,7 @@ function update(item, entry) {
   setText(/** @type {HTMLElement} */ (shown.children[1]), stateText(entry));
   showProgress(shown, entry);
   away.hidden = isActive(entry) && entry.kind === "dictation";
-  away.ariaLabel = away.title = `${isActive(entry) ? "Cancel" : "Remove"} ${entry.name}`;
+  away.ariaLabel = away.title = isActive(entry) ? T.cancel(entry.name) : T.remove(entry.name);
 }
 
 /** @param {HTMLElement} shown @param {Entry} entry */
@@ -68,7 +71,7 @@ function showProgress(shown, entry) {
   if (entry.state !== "uploading" && entry.state !== "working") return bar?.remove();
   if (!bar) {
     bar = document.createElement("progress");
-    bar.ariaLabel = `Progress of ${entry.name}`;
+    bar.ariaLabel = T.progress(entry.name);
     shown.append(bar);
   }
   if (entry.progress === null) bar.removeAttribute("value");
@@ -78,9 +81,9 @@ function showProgress(shown, entry) {
 /** @param {Entry} entry */
 function remove(entry) {
   const isLost = hasText(entry) && !entry.saved;
-  if (isLost && !window.confirm(`Remove “${entry.name}”? Its text has not been copied or saved.`)) return;
+  if (isLost && !window.confirm(T.sure(entry.name))) return;
   drop(entry);
-  announce(`Removed ${entry.name}.`);
+  announce(T.removed(entry.name));
   /** @type {HTMLElement} */ ($("entries").querySelector(".entry") ?? $("choose")).focus();
 }
 

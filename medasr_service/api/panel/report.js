@@ -3,6 +3,9 @@
  * text, removed words and notes, stands in attributes (style.css shows them): so nothing can copy it.
  */
 import { final, runs, trouble } from "./transcript.js";
+import { TEXTS } from "./texts.js";
+
+const T = TEXTS.report;
 
 /** @typedef {import("./transcript.js").Entry} Entry @typedef {import("./transcript.js").Run} Run @typedef {import("./transcript.js").Piece} Piece @typedef {import("./transcript.js").Segment} Segment */
 /** @typedef {"report"|"original"|"raw"} View */
@@ -163,7 +166,7 @@ export class Report {
     this.pieces.set(element, piece);
     const found = trouble(piece, this.threshold ?? 0);
     if (found === "missing") mark(element, MISSING[piece.unclear ?? "doubt"]).classList.add("missing");
-    else if (found === "doubt") mark(element, `${Math.round(piece.probability * 100)} % sure`);
+    else if (found === "doubt") mark(element, T.sure(Math.round(piece.probability * 100)));
     return element;
   }
 
@@ -217,7 +220,7 @@ export class Report {
     const at = words.indexOf(/** @type {HTMLElement} */ (focused));
     const isStop = (/** @type {HTMLElement} */ word) => !marked || word.classList.contains("doubt");
     const next = by > 0 ? words.slice(at + 1).find(isStop) : words.slice(0, Math.max(at, 0)).findLast(isStop);
-    if (!next) return this.onWord(marked ? "No further marked word." : "No further word.");
+    if (!next) return this.onWord(marked ? T.noMarked : T.noWord);
     next.focus();
     if (this.view !== "report") return;
     const letters = this.lettersBefore(next, next.childNodes.length);
@@ -234,9 +237,9 @@ const STEPS = {
 };
 
 const MISSING = {
-  doubt: "not understood: listen, and fill it in",
-  placeholder: "left out by the model: listen, and fill it in",
-  unread: "nobody's words: fill in what was said",
+  doubt: T.doubt,
+  placeholder: T.placeholder,
+  unread: T.unread,
 };
 
 /** @param {HTMLElement} element @param {string} why */
@@ -244,7 +247,7 @@ function mark(element, why) {
   element.classList.add("doubt");
   element.title = why;
   element.setAttribute("role", "button");
-  element.setAttribute("aria-label", `${element.textContent}, ${why}${why.includes("listen") ? "" : ", listen"}`);
+  element.setAttribute("aria-label", T.described(element.textContent ?? "", why));
   return element;
 }
 

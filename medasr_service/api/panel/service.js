@@ -1,6 +1,9 @@
 /** The service behind the page: where it is, and whether it is ready. */
 import { $, setText } from "./page.js";
 import { changed, onChange, state } from "./state.js";
+import { TEXTS } from "./texts.js";
+
+const T = TEXTS.service;
 
 const POLL_S = { unknown: 1, starting: 1.5, lost: 3, ready: 30 };
 const TIMEOUT_S = 5;
@@ -57,10 +60,10 @@ export async function explain() {
 
 export function serviceText() {
   return {
-    unknown: "Looking for the service …",
-    starting: "The service is starting: its model is loading",
-    lost: "The service cannot be reached",
-    ready: state.model ? `Ready, ${state.model}` : "Ready",
+    unknown: T.looking,
+    starting: T.starting,
+    lost: T.unreachable,
+    ready: T.ready(state.model),
   }[state.service];
 }
 

@@ -72,6 +72,7 @@
  * @property {Piece|null} piece null where the user wrote it
  */
 import { differences } from "./differences.js";
+import { TEXTS } from "./texts.js";
 
 /** @param {Partial<Segment>} given @returns {Segment} */
 export const makeSegment = (given) => ({ id: "", text: "", raw: "", words: [], edited: null, sound: 0, ...given });
@@ -280,7 +281,7 @@ export function counts(entry, threshold) {
 /** "48 words, 3 to check, 1 to fill in". @param {Entry} entry @param {number} threshold */
 export function summary(entry, threshold) {
   const { words, doubts, missing } = counts(entry, threshold);
-  const told = [`${words} ${words === 1 ? "word" : "words"}`, doubts && `${doubts} to check`, missing && `${missing} to fill in`];
+  const told = [TEXTS.counts.words(words), doubts && TEXTS.counts.doubts(doubts), missing && TEXTS.counts.missing(missing)];
   return told.filter(Boolean).join(", ");
 }
 
