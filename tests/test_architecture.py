@@ -34,7 +34,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "live": {"transcriber", "decoding", "audio", "text", "model", "settings", "errors"},
     "conditions": {"decoding", "model", "settings", "version"},
     "evaluation": {"audio", "transcriber", "text", "model", "errors"},
-    "jobs": {"transcriber", "audio", "text", "model", "settings", "errors"},
+    "jobs": {"telemetry", "transcriber", "audio", "text", "model", "settings", "errors"},
     "archive": {
         *("conditions", "transcriber", "engines", "decoding", "audio", "text", "model", "settings", "errors"),
     },

@@ -13,15 +13,17 @@ from medasr_service.audio.reader import in_thread
 from medasr_service.errors import Busy, InvalidRequest, JobNotFound, MedASRError, NotReady
 from medasr_service.jobs import sealed, webhook
 from medasr_service.jobs.outward import Allowed
-from medasr_service.jobs.record import SEGMENTS, Asked, Failure, Heard, Job
+from medasr_service.jobs.record import SEGMENTS, STATES, Asked, Failure, Heard, Job
 from medasr_service.jobs.sealed import Seal
 from medasr_service.jobs.steps import Steps, blocks_of
 from medasr_service.jobs.store import WORK, Store, made_s, new_place
 from medasr_service.jobs.worker import Worker
 from medasr_service.settings import Settings
+from medasr_service.telemetry import metrics
 from medasr_service.text.transcript import Segment
 from medasr_service.transcriber import Transcriber
 
+LOOK_S = 15.0  # between two looks at how many there are
 SWEEP_S = 60.0
 SETTLED_S = 30.0  # after its end, nothing of a job is under way anywhere
 
@@ -83,7 +85,7 @@ class Jobs:
         """A task for as long as the service runs."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._worker.keep())
-            tasks.create_task(self._sweep())
+            tasks.create_task(self._look())
 
     async def submit(
         self,
@@ -138,10 +140,11 @@ class Jobs:
         found = await self._worker.call("jobs", self._owners(client), limit, after)
         return [_job(each) for each in found[:limit]], len(found) > limit
 
-    async def count(self) -> dict[str, int]:
-        """How many there are in each state."""
+    async def count(self) -> None:
+        """Shows how many there are in each state."""
         found: dict[str, int] = await self._worker.call("count")
-        return found
+        for state in STATES:
+            metrics.JOBS.labels(state).set(found.get(state, 0))
 
     async def cancel(self, client: str, number: str) -> Job:
         """What was heard of it goes at once, with its sound; one that is over stays as it is."""
@@ -199,13 +202,17 @@ class Jobs:
         """Nothing is lost: who starts next goes on."""
         self._worker.close()
 
-    async def _sweep(self) -> None:
+    async def _look(self) -> None:
+        swept_s = time.time()
         while True:
-            await asyncio.sleep(SWEEP_S)
+            await asyncio.sleep(LOOK_S)
             try:
-                await self.sweep(time.time())
+                await self.count()
+                if time.time() - swept_s > SWEEP_S:
+                    await self.sweep(time.time())
+                    swept_s = time.time()
             except Exception as error:
-                log.warning("old jobs could not be looked for (%s)", type(error).__name__)
+                log.warning("the jobs could not be looked at (%s)", type(error).__name__)
 
     async def _load(self, job: Job, name: str) -> bytes:
         found = await in_thread(self._store.load, job.place, name)

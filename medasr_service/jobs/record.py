@@ -10,6 +10,7 @@ from medasr_service.errors import InvalidRequest, MedASRError
 from medasr_service.text.transcript import Segment, Transcript, Warned
 from medasr_service.transcriber import Options
 
+STATES = ("queued", "running", "succeeded", "failed", "cancelled")
 EXACT = ConfigDict(ser_json_inf_nan="constants")  # of JSON: no number changes on the way
 SEGMENTS: TypeAdapter[list[Segment]] = TypeAdapter(list[Segment], config=EXACT)
 

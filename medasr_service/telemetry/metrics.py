@@ -143,6 +143,13 @@ SPOOL_DISK_FREE_BYTES = Gauge(
     multiprocess_mode="livemax",
 )
 
+JOBS = Gauge(
+    "medasr_jobs",
+    "Jobs that are kept, by state; where several machines share a database, all of theirs",
+    ["state"],
+    multiprocess_mode="livemax",
+)
+
 # --- Live
 LIVE_DELAY_SECONDS = Histogram(
     "medasr_live_delay_seconds",

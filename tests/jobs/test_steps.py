@@ -16,6 +16,7 @@ from medasr_service.jobs.steps import MAX_TRIES, Steps
 from medasr_service.jobs.store import Store, new_place
 from medasr_service.model.geometry import Emission, Waveform
 from medasr_service.settings import Settings
+from medasr_service.telemetry import metrics
 from medasr_service.transcriber import Options, Transcriber
 from tests.conftest import CLIPS
 from tests.jobs import kills
@@ -147,6 +148,15 @@ async def test_a_job_is_gone_when_its_time_is_over_and_so_is_what_nobody_knows_o
     assert before == now - 2 * 3600
     job = Job("job_1", "succeeded", now - 60, now - 50, now, 1.0, 1.0, 1, over)
     assert jobs.expires_s(job) == now + 2 * 3600
+
+
+async def test_the_metrics_show_how_many_jobs_there_are_in_each_state(
+    jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "_worker", Engine(count={"queued": 3, "succeeded": 2}))
+    await jobs.count()
+    shown = {sample.labels["state"]: sample.value for sample in next(iter(metrics.JOBS.collect())).samples}
+    assert shown == {"queued": 3, "running": 0, "succeeded": 2, "failed": 0, "cancelled": 0}
 
 
 async def test_nothing_is_swept_where_the_database_cannot_be_asked(

@@ -27,11 +27,11 @@ COUNTED = (
         "_limit",
         "_ready",
     ),
-    *("_losses", "_turns", "_draining", "_starts"),
+    *("_losses", "_turns", "_draining", "_starts", "_jobs"),
 )
 LABELS = {
     *("route", "format", "code", "reason", "stage", "kind", "place", "event", "outcome", "worker"),
-    *("version", "model", "revision", "engine", "demo"),
+    *("version", "model", "revision", "engine", "demo", "state"),
     "key",  # its name: the operator's, of the file of keys
 }
 KINDS = {Counter: "counter", Gauge: "gauge", Histogram: "histogram"}
