@@ -17,6 +17,15 @@ def client_of(scope: Scope) -> str:
     return network(client[0]) if client else ""
 
 
+def address_of(scope: Scope) -> str:
+    """For the log and the audit; empty where it is none: a proxy's header may say anything."""
+    client = scope.get("client")
+    try:
+        return str(ip_address(client[0].partition("%")[0])) if client else ""
+    except ValueError:
+        return ""
+
+
 def network(address: str) -> str:
     """The address; of IPv6 the network, since one machine has as many addresses there as it likes."""
     try:

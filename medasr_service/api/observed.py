@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from medasr_service.api import request_ids
 from medasr_service.api.as_served import canonical
+from medasr_service.api.clients import address_of
 from medasr_service.api.keys import METRICS, PROBES
 from medasr_service.api.routes import label
 from medasr_service.telemetry import access, account, metrics, traces
@@ -71,12 +72,11 @@ class Observed:
 
 
 def _begun(scope: Scope, route: str) -> Account:
-    client = scope.get("client")
     return Account(
         route,
         method=scope.get("method", LIVE),
         request_id=request_ids.of(scope),
-        address=client[0] if client else "",
+        address=address_of(scope),
     )
 
 

@@ -5,8 +5,13 @@ Imported before numpy, by `bentoml serve` after BentoML: what is set here holds 
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
+with suppress(ImportError):  # Windows
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a dump would hold what was said; children inherit it
 os.environ["BENTOML_DO_NOT_TRACK"] = "True"  # nothing leaves the machine
 if usage := sys.modules.get("bentoml._internal.utils.analytics.usage_stats"):
     usage.do_not_track.cache_clear()  # `bentoml serve` has asked before it imports us
