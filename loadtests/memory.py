@@ -1,6 +1,7 @@
 """Memory of a service over time: PSS of its whole process tree, or what its container's cgroup holds.
 
     python -m loadtests.memory --pid 1234 > memory.csv
+    python -m loadtests.memory --pid 1234 --processes          # of each, once
     python -m loadtests.memory --cgroup /sys/fs/cgroup/system.slice/docker-....scope > memory.csv
 
 PSS counts a page that several processes share once in all. Of a cgroup, pages of files that the kernel may
@@ -33,6 +34,17 @@ def of_tree(pid: int) -> tuple[float, int]:
     return total / MIB, processes
 
 
+def of_each(pid: int) -> Iterator[tuple[str, float, float]]:
+    """Name, MiB of PSS, and MiB that no other process has a part in."""
+    root = psutil.Process(pid)
+    for process in [root, *root.children(recursive=True)]:
+        memory = process.memory_full_info()
+        words = process.cmdline()
+        name = process.name()
+        role = words[words.index("--service-name") + 1] if "--service-name" in words else name
+        yield role, memory.pss / MIB, memory.uss / MIB
+
+
 def of_cgroup(folder: Path) -> tuple[float, int]:
     """MiB, and how many processes are in it. Raises FileNotFoundError once it is gone."""
     lines = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
@@ -59,8 +71,15 @@ def main() -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--pid", type=int)
     what.add_argument("--cgroup", type=Path)
+    parser.add_argument(
+        "--processes", action="store_true", help="of --pid, each once: PSS, and what is its own"
+    )
     parser.add_argument("--interval", type=float, default=1.0)
     arguments = parser.parse_args()
+    if arguments.processes and arguments.pid:
+        for role, pss, own in of_each(arguments.pid):
+            print(f"{role:18}{pss:7.1f}{own:7.1f}")
+        return
     print(HEADER, flush=True)
     measure = (lambda: of_cgroup(arguments.cgroup)) if arguments.cgroup else (lambda: of_tree(arguments.pid))
     try:

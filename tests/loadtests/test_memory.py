@@ -82,3 +82,13 @@ def test_it_is_a_program_that_writes_csv() -> None:
     assert float(mib) > 1
     assert processes == "1"
     assert sampler.returncode == 0
+
+
+def test_each_process_has_its_row() -> None:
+    command = [sys.executable, "-c", PARENT, "60", HOLDS]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        process.stdout.readline()
+        (_, _, parent), (_, pss, child) = memory.of_each(process.pid)
+        process.communicate()
+    assert parent + 50 < child <= pss

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
@@ -17,7 +18,13 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from medasr_service.serving import connections
-from medasr_service.serving.connections import MAX_HEADER_BYTES, MAX_HEADERS, Connection, Door
+from medasr_service.serving.connections import (
+    GONE_AFTER,
+    MAX_HEADER_BYTES,
+    MAX_HEADERS,
+    Connection,
+    Door,
+)
 from medasr_service.settings import Settings
 
 LARGE = 64 << 20  # more than the buffers of a socket take
@@ -206,6 +213,21 @@ async def test_who_takes_nothing_of_an_answer_is_hung_up_on(running: Run) -> Non
                 await asyncio.sleep(0.01)
             while service.connections:
                 await asyncio.sleep(0.01)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems name these otherwise")
+async def test_a_peer_whose_machine_is_gone_is_found_by_the_system(running: Run) -> None:
+    async with running() as service:
+        await service.open()
+        while not service.connections:
+            await asyncio.sleep(0.01)
+        [connection] = service.server.server_state.connections
+        peer = connection.transport.get_extra_info("socket")  # type: ignore[union-attr]
+        assert peer.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        idle_s, every_s, times = (
+            peer.getsockopt(socket.IPPROTO_TCP, getattr(socket, name)) for name in GONE_AFTER
+        )
+        assert idle_s + every_s * times <= 60
 
 
 async def test_connections_without_a_request_make_room(running: Run) -> None:

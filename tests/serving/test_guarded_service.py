@@ -34,6 +34,7 @@ def guarded(start_service: Callable[..., Service]) -> Service:
         MEDASR_API_KEYS=f"another-0123456789abcdef,{KEY}",
         MEDASR_UPLOAD_IDLE_TIMEOUT_S="5",
         HF_TOKEN="hub-token-of-a-test",
+        BENTOML_NO_UDS="1",  # not heeded: the model would listen on a port
     )
     service.wait_until_ready()
     return service

@@ -98,7 +98,7 @@ def test_what_would_phone_home_is_seen(
 
 SERVING: dict[str, list[str | Path]] = {
     "bentoml": [BIN / "bentoml", "serve", "service:MedASR"],
-    "bentoml --debug": [BIN / "bentoml", "serve", "--debug", "service:MedASR"],
+    "bentoml --debug": [BIN / "bentoml", "serve", "--debug", "--host", "0.0.0.0", "service:MedASR"],
     "medasr serve": [BIN / "medasr", "serve"],
     "from Python": [sys.executable, "-c", "from medasr_service.serving.start import serve; serve()"],
 }
@@ -122,6 +122,7 @@ def test_the_service_starts_and_stops_in_silence(
     supervisor.send_signal(signal.SIGTERM)
     service.process.wait(timeout=PATIENCE_S)
     log = service.log.read_text()
+    assert ("everyone who reaches 0.0.0.0 is served" in log) is ("0.0.0.0" in SERVING[way])  # without a key
     assert "a-word-that-was-said" not in log
     assert "nobodys-model" not in log
     assert "a-key-of-no-service" not in log
