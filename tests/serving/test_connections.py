@@ -222,7 +222,7 @@ async def test_a_peer_whose_machine_is_gone_is_found_by_the_system(running: Run)
         while not service.connections:
             await asyncio.sleep(0.01)
         [connection] = service.server.server_state.connections
-        peer = connection.transport.get_extra_info("socket")  # type: ignore[union-attr]
+        peer = connection.transport.get_extra_info("socket")
         assert peer.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
         idle_s, every_s, times = (
             peer.getsockopt(socket.IPPROTO_TCP, getattr(socket, name)) for name in GONE_AFTER
