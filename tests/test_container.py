@@ -271,7 +271,7 @@ def test_a_full_disk_refuses_an_upload_and_serves_on(start: Callable[..., Contai
 
 def test_too_little_memory_is_a_death_and_not_a_hang(start: Callable[..., Container]) -> None:
     starved = start("--memory", "256m", "--memory-swap", "256m")
-    assert starved.wait_for_exit(timeout_s=180) != 0  # it is started some times in vain
+    assert starved.wait_for_exit(timeout_s=600) != 0  # where all is slow, it starts in vain for long
 
 
 def test_a_process_that_is_killed_is_started_again(start: Callable[..., Container]) -> None:

@@ -33,7 +33,7 @@ API_SOCKET = "_bento_api_server"
 CHECK_S = 0.25  # between two looks for processes that have died
 # So many more than there are processes, which may all end for one reason, and within so long: beyond, none of
 # them gets anywhere, as where memory is short, and who watches this one is to know.
-MAX_DEATHS, DEATHS_S = 6, 300.0
+MAX_DEATHS, DEATHS_S = 6, 600.0
 
 log = logging.getLogger("bentoml.medasr")
 
