@@ -2,12 +2,14 @@
 
 python -m benchmarks.scale                                        # all tables
 python -m benchmarks.scale online --workers 4 --threads 2         # one replica of another shape
+python -m benchmarks.scale archive --nodes 20 --price 0.03         # a million dictations on another cluster
 """
 
 import argparse
 from pathlib import Path
 
 from benchmarks.scale import page
+from benchmarks.scale.archive import Cluster, simulate
 from benchmarks.scale.costs import FP32, INT8
 from benchmarks.scale.online import within
 
@@ -19,7 +21,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("part", nargs="?", choices=("page", "online"), default="page")
+    parser.add_argument("part", nargs="?", choices=("page", "online", "archive"), default="page")
+    parser.add_argument("--nodes", type=int, default=100, help="of the archive's cluster, with 8 CPUs each")
+    parser.add_argument("--mtbf-h", type=float, default=100.0, help="hours until a node dies, on average")
+    parser.add_argument("--price", type=float, default=0.04, help="of a CPU for an hour")
     parser.add_argument("--precision", choices=COSTS, default="fp32")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
@@ -29,6 +34,12 @@ def main() -> None:
     if options.part == "page":
         PAGE.write_text(page.renewed(PAGE.read_text()))
         print(f"written: {PAGE}")
+        return
+    if options.part == "archive":
+        cluster = Cluster(
+            nodes=options.nodes, threads=options.threads, mtbf_h=options.mtbf_h, price=options.price
+        )
+        print(simulate(cluster=cluster, costs=COSTS[options.precision]))
         return
     best, steps = within(
         COSTS[options.precision],

@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
+from benchmarks.scale.archive import Archive, Cluster, simulate
 from benchmarks.scale.costs import FP32, INT8, Costs
 from benchmarks.scale.online import step, within
 
@@ -49,4 +51,40 @@ def _most(costs: Costs, workers: int, threads: int) -> tuple[str, str]:
     return str(best), f"{there[0].p50_s:.2f}, {there[0].p95_s:.2f} s" if there else "-"
 
 
-TABLES: dict[str, Callable[[], str]] = {"measured": measured, "replicas": replicas}
+def archive() -> str:
+    million = Archive()
+    opus = replace(million, bytes_per_s=4_000)
+    hundred = Cluster()
+    variants = {
+        "100 nodes, fp32": simulate(million, hundred),
+        "100 nodes, int8": simulate(million, hundred, costs=INT8),
+        "100 nodes that live 5 h": simulate(million, replace(hundred, mtbf_h=5.0)),
+        "100 nodes, 1,024 recordings a shard, in Opus": simulate(opus, hundred, shard=1024),
+        "10 nodes": simulate(million, replace(hundred, nodes=10)),
+        "1,000 nodes": simulate(million, replace(hundred, nodes=1000)),
+    }
+    rows = [
+        (
+            name,
+            f"{found.hours:.2f} h",
+            f"{found.price_per_1000_h:.2f}",
+            found.deaths,
+            f"{found.shares['hearing']:.1%}",
+            f"{found.bottleneck}, {found.shares[found.bottleneck]:.1%}",
+            f"{found.questions_per_s:,.0f}",
+        )
+        for name, found in variants.items()
+    ]
+    head = (
+        "cluster",
+        "time",
+        "1,000 h cost",
+        "nodes lost",
+        "hearing",
+        "most of the rest",
+        "questions a second",
+    )
+    return table(head, rows)
+
+
+TABLES: dict[str, Callable[[], str]] = {"measured": measured, "replicas": replicas, "archive": archive}

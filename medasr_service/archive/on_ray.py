@@ -9,8 +9,9 @@ import json
 import logging
 import os
 import secrets
+import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import ExitStack, aclosing, contextmanager
 from dataclasses import asdict, replace
 from importlib.util import find_spec
 from typing import Any
@@ -26,7 +27,6 @@ THREADS = 2  # of an engine, unless set: more engines do more than more threads
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing phones home
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
-    "RAY_BACKEND_LOG_LEVEL": "fatal",  # of what it writes to our standard error
 }
 QUIETLY: dict[str, Any] = {"include_dashboard": False, "log_to_driver": False, "logging_level": logging.ERROR}
 STORE_BYTES = 100 << 20  # of Ray's shared memory: names and counts are small
@@ -60,10 +60,12 @@ class OnRay:
         self._threads = threads
         size: dict[str, Any] = {} if address else {"num_cpus": quota(), "object_store_memory": STORE_BYTES}
         try:
-            with _without_a_word():
+            with _silent(2):
                 ray.init(address=address, **QUIETLY, **size)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise UsageError(f"Ray at {address or 'this machine'}: {str(error).splitlines()[0]}") from None
+        self._quiet = ExitStack()
+        self._quiet.enter_context(_silent(1))  # which is for the report alone
         context = DataContext.get_current()
         context.enable_progress_bars = False
         context.print_on_execution_start = False
@@ -93,6 +95,7 @@ class OnRay:
 
     def close(self) -> None:
         self._ray.shutdown()
+        self._quiet.close()
 
 
 def _alone() -> dict[str, str]:
@@ -105,14 +108,16 @@ def _alone() -> dict[str, str]:
 
 
 @contextmanager
-def _without_a_word() -> Iterator[None]:
-    """Whatever Ray's own programs tell of how they begin."""
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+def _silent(descriptor: int) -> Iterator[None]:
+    """Whatever Ray tells there: of how it begins, of nodes that die."""
+    kept, nowhere = os.dup(descriptor), os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(nowhere, 2)
+        os.dup2(nowhere, descriptor)
         yield
     finally:
-        os.dup2(kept, 2)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        os.dup2(kept, descriptor)
         os.close(kept)
         os.close(nowhere)
 

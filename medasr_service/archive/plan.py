@@ -13,7 +13,9 @@ from medasr_service.archive.places import Place, SourceFailed
 from medasr_service.archive.rows import SHARD
 from medasr_service.archive.sources import Recording
 
-MOST_BYTES = 256 << 20  # of recordings; a longer one is alone
+MOST_BYTES = (
+    64 << 20
+)  # of recordings; a longer one is alone. Minutes of work in WAV, a quarter of an hour in Opus
 
 
 @dataclass(frozen=True, slots=True)

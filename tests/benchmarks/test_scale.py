@@ -5,6 +5,7 @@ import re
 import pytest
 
 from benchmarks.scale import page
+from benchmarks.scale.archive import Archive, Cluster, simulate
 from benchmarks.scale.costs import FP32, INT8
 from benchmarks.scale.online import step, windows
 from tests.conftest import ROOT
@@ -36,3 +37,21 @@ def test_windows_hear_all_of_a_recording_and_no_more_than_fits() -> None:
 def test_the_page_has_a_place_for_each_table() -> None:
     text = (ROOT / "docs" / "scale.md").read_text()
     assert [text.count(f"<!-- {name} -->\n|") for name in page.TABLES] == [1] * len(page.TABLES)
+
+
+def test_a_cluster_hears_all_whatever_dies() -> None:
+    archive = Archive(recordings=4000)
+    quiet = simulate(archive, Cluster(nodes=4, mtbf_h=1e9))
+    stormy = simulate(archive, Cluster(nodes=4, mtbf_h=0.1))
+    engine_h = [found.shares["hearing"] * found.hours for found in (quiet, stormy)]
+    assert engine_h[0] == pytest.approx(engine_h[1], rel=1e-6)
+    assert quiet.deaths == 0 < stormy.deaths
+    assert quiet.hours < stormy.hours
+    for found in (quiet, stormy):
+        assert sum(found.shares.values()) == pytest.approx(1)
+
+
+def test_one_engine_hears_an_archive_as_fast_as_a_request() -> None:
+    """60 min in docs/performance.md: 295.7 s, twelve seconds of sound in one."""
+    found = simulate(Archive(recordings=500), Cluster(nodes=1, cpus=2, mtbf_h=1e9))
+    assert found.audio_h / (found.hours * found.shares["hearing"]) == pytest.approx(3600 / 295.7, rel=0.2)
