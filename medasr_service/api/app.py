@@ -23,6 +23,8 @@ from medasr_service.errors import InvalidRequest, MedASRError
 from medasr_service.settings import Settings
 from medasr_service.version import VERSION
 
+# FastAPI's own, from 0.165 on, has queries in its spans, and hands bodies to who asks: ours has neither.
+_NO_TELEMETRY = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 # For the documentation alone: KeyCheck refuses before a route is found.
 _BEARER = Security(HTTPBearer(auto_error=False, description="A key of MEDASR_API_KEYS"))
 
@@ -33,6 +35,7 @@ def create_app(settings: Settings) -> FastAPI:
         None,  # pages of its own: FastAPI's know nothing of a path in front of them
         None,
         responses={"default": {"description": "An error, in OpenAI's shape", "model": ErrorBody}},
+        telemetry=_NO_TELEMETRY,
         **documentation.application("medasr-service"),
     )
     app.state.settings = settings

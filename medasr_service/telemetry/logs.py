@@ -33,7 +33,7 @@ class _Text(logging.Formatter):
 
 class _Json(JsonFormatter):
     def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
-        log_data["component"] = log_data["component"].strip("[]")  # as BentoML writes it
+        log_data["component"] = (log_data["component"] or "").strip("[]")  # as BentoML writes it
         return {name: value for name, value in log_data.items() if value not in ("", None)}
 
 

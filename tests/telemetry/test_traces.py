@@ -111,6 +111,8 @@ def test_a_request_is_one_trace_over_both_services(traced: tuple[Service, Collec
     assert {each.name for each in spans} == {
         *(root.name, "upload", "decode", "wait", "inference", "model", "stitch", "text")
     }
+    of_request = [each for each in spans if each.name in ("upload", "decode", "wait", "inference", "text")]
+    assert {each.parent for each in of_request} == {root.id}
     inferences = {each.id for each in spans if each.name == "inference"}
     assert {each.parent for each in spans if each.name == "model"} == inferences
     assert all(root.start_s - 0.01 <= each.start_s <= each.end_s <= root.end_s + 0.1 for each in spans)
