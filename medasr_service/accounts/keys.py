@@ -163,6 +163,9 @@ class Keys:
     def names(self) -> list[str]:
         return list(dict.fromkeys(key.name for _, key in self._by_digest))
 
+    def named(self, name: str) -> Key | None:
+        return next((key for _, key in self._by_digest if key.name == name), None)
+
     def find(self, presented: str | None) -> Key | None:
         """The key, also one that has expired. Takes the same time for every wrong one."""
         found = self._of(digest(presented or ""))

@@ -15,6 +15,7 @@ from medasr_service.api.clients import client_of
 from medasr_service.api.event_stream import EventStream
 from medasr_service.api.pace import pace_of
 from medasr_service.api.parameters import Parameters
+from medasr_service.api.receipts import receipt_of
 from medasr_service.api.served import Served, served_or_503
 from medasr_service.errors import Draining, InvalidRequest, MedASRError
 from medasr_service.jobs.jobs import Jobs
@@ -53,7 +54,7 @@ async def submit(request: Request) -> Response:
             sound = None if "url" in own and "file" not in form else transcriptions.recording_of(form, "file")
         job = await jobs.submit(
             client,
-            _asked(fields, own, served, settings),
+            _asked(fields, own, served, settings, receipt_of(request.scope).name),
             sound,
             idempotency_key=_idempotency_key(request),
         )
@@ -201,11 +202,13 @@ async def _found(request: Request, job_id: str) -> tuple[Served, Jobs, Job]:
     return served, jobs, await jobs.job(client_of(request.scope), job_id)
 
 
-def _asked(fields: Parameters, own: dict[str, str], served: Served, settings: Settings) -> Asked:
+def _asked(
+    fields: Parameters, own: dict[str, str], served: Served, settings: Settings, key: str | None
+) -> Asked:
     if fields.model is not None and not served.serves(fields.model):
         raise served.refusal(fields.model, status=400)
     kept = fields.model_dump(mode="json", exclude_unset=True, exclude={"stream"})
-    return Asked(options=fields.options(settings), fields=kept, **own)
+    return Asked(options=fields.options(settings), fields=kept, key=key, **own)
 
 
 def _of_json(body: dict[str, Any]) -> tuple[Parameters, dict[str, str]]:

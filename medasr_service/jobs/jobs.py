@@ -15,7 +15,7 @@ from medasr_service.jobs import sealed, webhook
 from medasr_service.jobs.outward import Allowed
 from medasr_service.jobs.record import SEGMENTS, STATES, Asked, Failure, Heard, Job
 from medasr_service.jobs.sealed import Seal
-from medasr_service.jobs.steps import Steps, blocks_of
+from medasr_service.jobs.steps import Charge, Steps, blocks_of, nothing
 from medasr_service.jobs.store import WORK, Store, made_s, new_place
 from medasr_service.jobs.worker import Worker
 from medasr_service.settings import Settings
@@ -70,6 +70,7 @@ class Jobs:
         spool: Callable[[], BinaryIO],
         model: tuple[str, str],
         *,
+        charge: Charge = nothing,
         webhook_retries_s: Sequence[float] = webhook.RETRIES_S,
     ) -> None:
         self._settings = settings
@@ -77,7 +78,7 @@ class Jobs:
         self._seal = Seal(sealed.keys(settings))
         self._store = store_of(settings)
         self._urls, self._webhooks = Allowed(settings.job_url_hosts), Allowed(settings.job_webhook_hosts)
-        self._steps = Steps(self._store, transcriber, settings, spool, model)
+        self._steps = Steps(self._store, transcriber, settings, spool, model, charge)
         start = (_database(settings, self._store), settings.jobs_at_once, list(webhook_retries_s))
         self._worker = Worker(start, self._steps, self._steps.forget_all)
 

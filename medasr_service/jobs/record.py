@@ -23,12 +23,13 @@ class Sealed(BaseModel):
 
 
 class Asked(Sealed):
-    """The request: ``fields`` are the form's, for whoever writes the answer."""
+    """The request: ``fields`` are the form's, for who writes the answer; ``key`` is the name of its key."""
 
     options: Options
     fields: dict[str, Any]
     url: str | None = None
     webhook_url: str | None = None
+    key: str | None = None
 
 
 class Inspected(Sealed):

@@ -8,7 +8,7 @@ from contextlib import aclosing
 from typing import Any, BinaryIO
 
 from medasr_service.audio.reader import in_thread
-from medasr_service.errors import InvalidRequest, MedASRError, NotReady, UrlRefused
+from medasr_service.errors import InvalidRequest, MedASRError, NotReady, RateLimited, UrlRefused
 from medasr_service.jobs import outward, webhook
 from medasr_service.jobs.hearing import Hearing
 from medasr_service.jobs.outward import Allowed, Unreachable
@@ -29,6 +29,13 @@ LOST = "The recording was lost; send it again."
 log = logging.getLogger("bentoml.medasr")
 
 
+Charge = Callable[[str | None, float], Awaitable[None]]
+"""Counts seconds of sound for the key of that name. Raises RateLimited."""
+
+
+async def nothing(_name: str | None, _audio_s: float) -> None: ...
+
+
 class Steps:
     """``spool`` makes a file without a name for a recording; ``model``: its name, and all on which answers
     depend."""
@@ -40,12 +47,14 @@ class Steps:
         settings: Settings,
         spool: Callable[[], BinaryIO],
         model: tuple[str, str],
+        charge: Charge = nothing,
     ) -> None:
         self._store = store
         self._transcriber = transcriber
         self._settings = settings
         self._spool = spool
         self._model = model
+        self._charge = charge
         self._urls = Allowed(settings.job_url_hosts)
         self._webhooks = Allowed(settings.job_webhook_hosts)
         self._hearings: dict[str, Hearing] = {}
@@ -80,7 +89,7 @@ class Steps:
         await self.forget(place)
         if place in self._ended:
             return OVER
-        if not isinstance(error, InvalidRequest):
+        if not isinstance(error, InvalidRequest | RateLimited):
             self._tries[place] += 1
             log.warning("a job failed at %s: %s, %d times", name, type(error).__name__, self._tries[place])
             if self._tries[place] < MAX_TRIES:
@@ -112,6 +121,7 @@ class Steps:
             await self._fetch(place, asked.url)
         hearing = await self._hearing(place)
         found = await hearing.inspect(asked)
+        await self._charge(asked.key, found.info.duration)
         await in_thread(self._store.write, place, "info", found.written())
         return {"done": False}
 

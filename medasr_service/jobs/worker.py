@@ -28,6 +28,8 @@ KEPT_VARIABLES = (
 AGAIN_S = 1.0  # before the next one is started, where one has ended
 AWAY_S = 10.0  # for one that is being started, and for each answer
 END_S = 5.0
+PING_S = 5.0  # between two questions whether it is there
+HANGS_S = 30.0  # without an answer to one
 
 log = logging.getLogger("bentoml.medasr")
 
@@ -90,6 +92,7 @@ class Worker:
         reader, writer = await asyncio.open_connection(sock=ours, limit=MAX_LINE)
         self._channel = channel = Channel(reader, writer, self._answer)
         serving = asyncio.create_task(channel.serve())
+        watching = asyncio.create_task(self._watch(channel, self._process))
         try:
             await channel.call("start", *self._start)
             self._there.set()
@@ -100,11 +103,24 @@ class Worker:
         except Closed:
             pass
         finally:
+            watching.cancel()
             await asyncio.to_thread(self.close)
             serving.cancel()
             with suppress(asyncio.CancelledError):
                 await serving
             await self._lost()
+
+    async def _watch(self, channel: Channel, process: "subprocess.Popen[bytes]") -> None:
+        """Ends one that hangs; a database that is away is no such thing."""
+        with suppress(Closed):
+            while True:
+                await asyncio.sleep(PING_S)
+                try:
+                    async with asyncio.timeout(HANGS_S):
+                        await channel.call("ping")
+                except TimeoutError:
+                    log.error("the process of jobs has not answered for %g s: it is replaced", HANGS_S)
+                    return process.kill()
 
 
 def _spawn(descriptor: int) -> "subprocess.Popen[bytes]":

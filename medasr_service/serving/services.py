@@ -350,7 +350,7 @@ class MedASR:
             from medasr_service.serving import jobs
 
             state = application().state
-            state.jobs = jobs.of(SETTINGS, self._served, self._admission, state.upload_room)
+            state.jobs = jobs.of(SETTINGS, self._served, self._admission, state.upload_room, accounting())
             self._jobs = asyncio.create_task(state.jobs.keep())
             self._jobs.add_done_callback(_log_failure)
 

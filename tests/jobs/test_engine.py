@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -183,6 +184,22 @@ async def test_jobs_are_named_limited_listed_deleted_and_swept(tmp_path: Path) -
         assert await worker.call("sweep", now - day, now - 30) == []
         assert set(await worker.call("sweep", now + 1, now + 1)) == {places[1], places[2], places[3]}
         assert await worker.call("count") == {}
+
+
+async def test_an_engine_that_hangs_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("medasr_service.jobs.worker.PING_S", 0.05)
+    monkeypatch.setattr("medasr_service.jobs.worker.HANGS_S", 5.0)
+    doing = Doing()
+    doing.gate.clear()
+    async with running(sqlite(tmp_path), doing) as worker:
+        await worker.call("submit", "job_1", "me", new_place(), "about", 10)
+        await until(lambda: doing.count("hear") == 1)
+        process = worker._process
+        assert process
+        process.send_signal(signal.SIGSTOP)
+        await until(lambda: worker._process is not process)
+        doing.gate.set()
+        assert (await ended(worker, "job_1"))["state"] == "succeeded"
 
 
 async def test_who_has_fewest_jobs_is_next(tmp_path: Path) -> None:

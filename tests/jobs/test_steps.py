@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from medasr_service.errors import NoRoom
+from medasr_service.errors import NoRoom, RateLimited
 from medasr_service.jobs.jobs import Jobs
 from medasr_service.jobs.record import Asked, Failure, Job
 from medasr_service.jobs.sealed import Seal
@@ -88,6 +88,26 @@ async def test_what_fails_for_no_reason_is_tried_again_and_then_a_failure_that_t
     assert kept
     assert "secret" not in kept.decode()
     assert Failure.model_validate_json(kept).error().status == 500
+
+
+async def test_the_sound_of_a_job_counts_for_its_key_and_beyond_its_limit_it_is_not_heard(
+    make_transcriber: Callable[..., Transcriber], store: Store, options: Options
+) -> None:
+    name = new_place()
+    store.write(name, "sound", [CLIPS[0].path.read_bytes()])
+    store.write(name, "record", Asked(options=options, fields={}, key="ward-3").written())
+    charged = []
+
+    async def charge(key: str | None, audio_s: float) -> None:
+        charged.append((key, round(audio_s, 3)))
+        if len(charged) > 1:
+            raise RateLimited("enough", 60)
+
+    doing = Steps(store, make_transcriber(), Settings(), io.BytesIO, MODEL, charge)
+    await doing("prepare", [name])
+    assert charged == [("ward-3", round(len(CLIPS[0].waveform) / 16_000, 3))]
+    assert (await doing("prepare", [name]))["done"]
+    assert (await doing("finish", [name]))["failed"] == "rate_limit_exceeded"
 
 
 async def test_sound_that_was_changed_on_the_disk_is_not_heard(
