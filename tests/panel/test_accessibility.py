@@ -66,3 +66,43 @@ def test_axe_finds_nothing(open_panel: Opener, realtime: FakeRealtime, scheme: s
     page.get_by_role("button", name="Settings").click()
     look("settings")
     assert {state: rules for state, rules in found.items() if rules} == {}
+
+
+def test_each_screen_and_paper_has_its_layout(open_panel: Opener, realtime: FakeRealtime) -> None:
+    """Wide, in forced colours, and on a phone that records: there, most of the screen is the text."""
+    said = "FINDINGS\n" + " ".join(["A severe* left effusion, [unclear] as before."] * 12)
+    page = open_panel(before=realtime.install, viewport={"width": 1920, "height": 1000})
+    realtime.on_commit = lambda fake: fake.complete("item", said)
+    page.keyboard.press("F2")
+    page.locator("#record[data-on=true]").wait_for()
+    page.keyboard.press("F2")
+    page.locator("#transcript .doubt").first.wait_for()
+    width = page.locator("#transcript").bounding_box()
+    assert width
+    assert width["width"] > 800
+    shot(page, "wide")
+    page.locator("#transcript .doubt").first.click()
+    page.get_by_role("button", name="It is right").wait_for()
+    assert findings(page) == []
+    page.emulate_media(forced_colors="active")
+    shot(page, "forced-colours")
+    assert findings(page) == []
+    page.emulate_media(forced_colors="none")
+    page.set_viewport_size({"width": 1280, "height": 500})
+    page.mouse.wheel(0, 4000)
+    expect(page.locator("#copy")).to_be_in_viewport()
+    expect(page.locator("#audio")).to_be_in_viewport()
+    shot(page, "scrolled")
+    page.set_viewport_size(PHONE)
+    page.keyboard.press("Shift+F2")
+    page.locator("#record[data-on=true]").wait_for()
+    realtime.delta("other", said.replace("*", ""))
+    expect(page.locator("#transcript")).to_contain_text("as before.")
+    shot(page, "phone-recording")
+    bar, text = page.locator(".dictate").bounding_box(), page.locator("#transcript").bounding_box()
+    assert bar
+    assert text
+    assert bar["y"] - max(text["y"], 0) > 0.6 * PHONE["height"]
+    assert findings(page) == []
+    page.keyboard.press("F2")
+    page.locator("#record[data-on=false][aria-disabled=false]").wait_for()

@@ -90,7 +90,7 @@ class Dictation {
   open() {
     const { entry } = this;
     const { segments, index } = split(entry.segments, entry.place?.end ?? Infinity);
-    Object.assign(entry, { segments, live: index, state: "recording", message: "" });
+    Object.assign(entry, { segments, live: index, state: "recording", message: "", taking: this.blocks });
   }
 
   /** Goes on elsewhere in the report; what is selected there is replaced by what is said next. @param {import("./transcript.js").Place} place */
@@ -169,7 +169,7 @@ class Dictation {
     entry.state = isWhole ? "done" : "incomplete";
     entry.about = { model: state.model, ...(state.notice ? { notice: state.notice } : {}), ...entry.about };
     entry.place = placeAt(entry, entry.live ?? entry.segments.length);
-    Object.assign(entry, { live: null, unfinished: "" });
+    Object.assign(entry, { live: null, unfinished: "", taking: null });
   }
 
   /** Behind what the entry has already. */
@@ -489,12 +489,28 @@ async function keepAwake() {
 
 const caret = () => $("transcript").querySelector(".caret");
 
-/** Keeps the end of a growing text in sight, unless the user has scrolled away from it. */
+const SHARE = 4; // of the time that showing a word takes, what passes until the next is shown
+const SLOW_MS = 16;
+let shownUntil = 0; // a very long text takes long to lay out: words that come meanwhile are shown together
+let showing = 0;
+
 function grown() {
+  const wait_ms = shownUntil - performance.now();
+  if (wait_ms <= 0) showGrown();
+  else showing ||= setTimeout(showGrown, wait_ms);
+}
+
+/** Keeps the end of a growing text in sight, unless the user has scrolled away from it. */
+function showGrown() {
+  clearTimeout(showing);
+  showing = 0;
+  const began = performance.now();
   const before = caret()?.getBoundingClientRect();
   const inSight = before && before.bottom > 0 && before.top < window.innerHeight;
   changed();
   if (inSight) caret()?.scrollIntoView({ block: "nearest" });
+  const took_ms = performance.now() - began;
+  shownUntil = took_ms > SLOW_MS ? performance.now() + SHARE * took_ms : 0;
 }
 
 /** @param {number} peak of full scale @param {number} seconds */

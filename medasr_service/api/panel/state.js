@@ -58,6 +58,7 @@ export function makeEntry(given) {
     place: null,
     setAside: null,
     dictated: null,
+    taking: null,
     saved: false,
     about: {},
     warnings: [],

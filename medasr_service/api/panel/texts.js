@@ -52,7 +52,6 @@ export const TEXTS = {
     drop: "Drop audio files here, or",
     choose: "Choose files",
     entries: "Transcripts in this page",
-    keptHere: "Kept only in this page, and gone when it is closed.",
   },
   counts: {
     words: (/** @type {number} */ n) => `${n} ${n === 1 ? "word" : "words"}`,
@@ -333,6 +332,16 @@ export const TEXTS = {
     imported: (/** @type {number} */ terms, /** @type {number} */ passages) => `Imported: ${many(terms, "term and replacement", "terms and replacements")}, ${many(passages, "template and phrase", "templates and phrases")}.`,
     forgotten: "Removed, here and from this browser.",
     sure: "Remove all terms, replacements, templates, phrases and settings of this page?",
+  },
+  keeping: {
+    keep: "Keep them in this browser, encrypted, in case the page crashes",
+    forget: "Remove all that is kept",
+    off: "Kept only in this page, and gone when it is closed.",
+    on: "Kept in this browser too, encrypted, for 24 hours: they come back if the page is closed or crashes.",
+    cutOff: "The page was closed while this was dictated. The recording is here as far as it went.",
+    restored: (/** @type {number} */ n) => `${many(n, "report")} from before.`,
+    removed: "What was kept in this browser is removed.",
+    noRoom: (/** @type {string} */ why) => `This browser does not keep reports (${why}). They are in this page only.`,
   },
   key: {
     missing: "This service asks for a key. Enter yours in Settings, or ask whoever runs the service for one.",
