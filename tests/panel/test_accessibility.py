@@ -93,7 +93,7 @@ def test_each_screen_and_paper_has_its_layout(open_panel: Opener, realtime: Fake
     expect(page.locator("#copy")).to_be_in_viewport()
     expect(page.locator("#audio")).to_be_in_viewport()
     shot(page, "scrolled")
-    page.set_viewport_size(PHONE)
+    page.set_viewport_size({"width": PHONE["width"], "height": PHONE["height"]})
     page.keyboard.press("Shift+F2")
     page.locator("#record[data-on=true]").wait_for()
     realtime.delta("other", said.replace("*", ""))
