@@ -31,9 +31,9 @@ READY_S, STOP_S = 120, 30
 MAX_IMAGE_BYTES = 1.5e9
 
 
-def _engine() -> str:
+def _engine(names: tuple[str, ...] = ("docker", "podman")) -> str:
     """docker where its daemon runs, else podman; skips the tests where neither can have the base image."""
-    for name in ("docker", "podman"):
+    for name in names:
         if not shutil.which(name) or subprocess.run([name, "info"], capture_output=True).returncode:
             continue
         if subprocess.run([name, "image", "inspect", BASE], capture_output=True).returncode:
@@ -41,7 +41,7 @@ def _engine() -> str:
             if pull.returncode:
                 pytest.skip(f"{name} has no {BASE} and cannot pull it")
         return name
-    pytest.skip("no image builder that runs containers is here: neither docker nor podman")
+    pytest.skip("no image builder that runs containers is here: not " + " or ".join(names))
 
 
 @pytest.fixture(scope="module")
@@ -326,6 +326,17 @@ def test_an_image_without_the_model_says_what_to_do(start: Callable[..., Contain
     assert "no ONNX artefact of google/medasr" in line
     assert "`medasr export`" in line
     assert "Traceback" not in container.log
+
+
+def test_no_folder_to_write_in_is_one_line(engine: str, image: str) -> None:
+    """`--read-only` without `--tmpfs /tmp`; podman would give one by itself."""
+    options = ["--read-only", *(["--read-only-tmpfs=false"] if engine == "podman" else [])]
+    done = subprocess.run(
+        [engine, "run", "--rm", "--network", "none", *options, image], capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert "medasr: BentoML can keep no files in /tmp/bentoml" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
 
 
 def test_a_port_in_use_is_one_line(start: Callable[..., Container], container: Container) -> None:

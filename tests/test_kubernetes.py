@@ -262,3 +262,23 @@ def test_each_secret_that_is_needed_is_written_down(manifests: list[Manifest]) -
     page = (ROOT / "docs" / "kubernetes.md").read_text()
     for name in re.findall(r"secret(?:Key)?Ref: *\{?[^}]*?'?name'?: '?([\w-]+)", str(list(pods(manifests)))):
         assert f"secret generic {name}" in page
+
+
+def test_the_recipe_for_kserve_is_that_of_the_deployment(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "kubernetes.md").read_text()
+    [recipe] = [
+        each
+        for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+        if (each := yaml.safe_load(block)).get("kind") == "InferenceService"
+    ]
+    ours = service(render(tmp_path, overlay="model"))
+    [theirs] = recipe["spec"]["predictor"]["containers"]
+    assert recipe["spec"]["predictor"]["timeout"] >= Settings.model_fields["request_timeout_s"].default
+    assert theirs["name"] == "kserve-container"  # KServe's word for the one that serves
+    assert variables(theirs).items() <= variables(ours).items()
+    for kind in ("requests", "limits"):
+        wanted = {name: ours["resources"][kind][name] for name in ("cpu", "memory")}
+        assert theirs["resources"][kind] == wanted
+    asked = theirs["readinessProbe"]["httpGet"]
+    assert (asked["path"], asked["port"]) == (ours["readinessProbe"]["httpGet"]["path"], PORTS["medasr"])
+    assert "runAsUser" not in str(recipe)

@@ -50,9 +50,9 @@ http {{
 
 @pytest.fixture(scope="module")
 def engine() -> str:
-    if _engine() != "podman" or not shutil.which("nginx"):
-        pytest.skip("podman and nginx are not here")
-    return "podman"
+    if not shutil.which("nginx"):
+        pytest.skip("nginx is not here")
+    return _engine(("podman",))
 
 
 @pytest.fixture(scope="module")
