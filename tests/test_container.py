@@ -321,7 +321,7 @@ def _wait_for_a_window(container: Container) -> None:
 
 def test_an_image_without_the_model_says_what_to_do(start: Callable[..., Container]) -> None:
     container = start("--env", "MEDASR_MODEL=google/medasr", network="none")
-    assert container.wait_for_exit(timeout_s=60) == 1
+    assert container.wait_for_exit(timeout_s=60) == 2
     [line] = [line for line in container.log.splitlines() if line.startswith("medasr:")]
     assert "no ONNX artefact of google/medasr" in line
     assert "`medasr export`" in line
@@ -334,14 +334,14 @@ def test_no_folder_to_write_in_is_one_line(engine: str, image: str) -> None:
     done = subprocess.run(
         [engine, "run", "--rm", "--network", "none", *options, image], capture_output=True, text=True
     )
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "medasr: BentoML can keep no files in /tmp/bentoml" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
 
 
 def test_a_port_in_use_is_one_line(start: Callable[..., Container], container: Container) -> None:
     second = start("--env", f"MEDASR_PORT={container.port}")
-    assert second.wait_for_exit(timeout_s=60) == 1
+    assert second.wait_for_exit(timeout_s=60) == 2
     assert f"medasr: port {container.port} on 0.0.0.0 is in use" in second.log
     assert "Traceback" not in second.log
 
