@@ -62,12 +62,23 @@ class Keywords:
         """Raises InvalidRequest where some of these are among the terms, and none can be written."""
         asked = clean(terms)
         if asked and set(asked) <= set(self.unwritable):
-            raise InvalidRequest(f"keywords: the model cannot write {_named(asked)}.", param="keywords")
+            lacks = self._lacks(asked)
+            raise InvalidRequest(
+                f"keywords: the model cannot write {_named(asked)}{lacks}.", param="keywords"
+            )
 
     def warnings(self, terms: Iterable[str]) -> tuple[Warned, ...]:
-        """Names all of these that cannot be written."""
-        named = ", ".join(repr(term) for term in clean(terms) if term in self.unwritable)
-        return (Warned(UNWRITABLE, f"The model cannot write these keywords: {named}."),) if named else ()
+        """Names all of these that cannot be written, and the characters that the model lacks."""
+        found = [term for term in clean(terms) if term in self.unwritable]
+        named = ", ".join(map(repr, found)) + self._lacks(found)
+        return (Warned(UNWRITABLE, f"The model cannot write these keywords: {named}."),) if found else ()
+
+    def _lacks(self, terms: Iterable[str]) -> str:
+        pieces, silent = self._vocabulary.pieces, self._vocabulary.silent
+        writable = (piece for i, piece in enumerate(pieces) if i not in silent and piece != "<unk>")
+        known = {" "}.union(*writable)
+        missing = dict.fromkeys(letter for term in terms for letter in term if letter not in known)
+        return f" (it has no {' '.join(missing)})" if missing else ""
 
     def put(self, path: Path_, folded: Emission, fixed: NDArray[np.bool_]) -> Path_:
         """The path with the terms in it that the posteriors nearly say; ``fixed`` frames stay as they are."""

@@ -135,8 +135,8 @@ def test_limits_and_what_cannot_be_written(client: TestClient) -> None:
     cases = {
         "There are 501 keywords; the limit is 500.": [f"term{'x' * (i % 40)}{i}" for i in range(501)],
         "A keyword has 65 characters; the limit is 64.": ["x" * 65],
-        "keywords: the model cannot write 'Жук', 'Ы'.": ["Жук", "Жук", "Ы"],
-        "keywords: the model cannot write 'Ж0', 'Ж1', 'Ж2', 'Ж3', 'Ж4' and 95 more.": [
+        "keywords: the model cannot write 'Жук', 'Ы' (it has no Ж у к Ы).": ["Жук", "Жук", "Ы"],
+        "keywords: the model cannot write 'Ж0', 'Ж1', 'Ж2', 'Ж3', 'Ж4' and 95 more (it has no Ж).": [
             f"Ж{i}" for i in range(100)
         ],
     }
@@ -171,7 +171,9 @@ def test_what_the_settings_cannot_write_is_in_the_log_and_in_no_answer(
     monkeypatch.setattr(language_model.log, "propagate", True)
     with caplog.at_level("WARNING"):
         client = make_client(keywords=["bisoprolol", "Жук"])
-    assert caplog.messages[-1:] == ["setting keywords: The model cannot write these keywords: 'Жук'."]
+    assert caplog.messages[-1:] == [
+        "setting keywords: The model cannot write these keywords: 'Жук' (it has no Ж у к)."
+    ]
     files = {"file": ("a.wav", CLIPS[0].path.read_bytes())}
     for terms in ([], ["Kowalski"], ["Kowalski", "Ы"]):
         answer = client.post("/v1/audio/transcriptions", files=files, data={"keywords[]": terms})
@@ -206,7 +208,7 @@ def test_the_settings_and_a_file_bring_terms_to_every_request(
     ("content", "line"),
     [
         (None, "the keywords file .* cannot be read"),
-        ("Жук", "setting keywords: the model cannot write 'Жук'"),
+        ("Жук", r"setting keywords: the model cannot write 'Жук' \(it has no Ж у к\)"),
         ("x" * 65, "setting keywords: A keyword has 65 characters"),
     ],
 )

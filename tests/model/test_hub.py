@@ -2,13 +2,14 @@
 
 import logging
 import socket
+import socketserver
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from huggingface_hub import constants
+from huggingface_hub import close_session, constants
 
 from medasr_service.errors import ModelUnavailable
 from medasr_service.model import hub
@@ -96,6 +97,52 @@ def test_a_refusal_is_one_line_with_what_to_do(
     line = refusal(get)
     assert all(part in line for part in advice), line
     assert MODEL in line
+
+
+@pytest.mark.parametrize(
+    ("status", "advice"),
+    [
+        ("407 Proxy Authentication Required", ["the proxy wants a login", "user:password@host:port"]),
+        ("403 Forbidden", ["the proxy of HTTPS_PROXY refuses"]),
+    ],
+)
+def test_a_proxy_that_lets_no_tunnel_through_is_one_line(
+    make_hub: Make, monkeypatch: pytest.MonkeyPatch, status: str, advice: list[str]
+) -> None:
+    make_hub()
+    monkeypatch.setattr(constants, "ENDPOINT", "https://hub.invalid")
+    template = "https://hub.invalid/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    with refusing_proxy(status) as (url, asked):
+        monkeypatch.setenv("HTTPS_PROXY", url)
+        close_session()  # the client reads the environment where it is made
+        line = refusal(model)
+    close_session()
+    assert all(part in line for part in advice), line
+    assert asked
+    assert set(asked) == {"CONNECT hub.invalid:443 HTTP/1.1"}
+
+
+@contextmanager
+def refusing_proxy(status: str) -> Iterator[tuple[str, list[str]]]:
+    """Its address, and the first line of each request."""
+    asked: list[str] = []
+
+    class Refusing(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            asked.append(self.rfile.readline().decode().strip())
+            while self.rfile.readline().strip():
+                pass
+            self.wfile.write(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode())
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Refusing) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}", asked
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @pytest.mark.parametrize(
