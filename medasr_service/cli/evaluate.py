@@ -18,17 +18,18 @@ from medasr_service.cli.console import put, tell
 from medasr_service.cli.status import EXIT_OK, EXIT_SOME_FAILED, EXIT_STOPPED
 from medasr_service.errors import UsageError
 from medasr_service.evaluation import output, samples
-from medasr_service.evaluation.results import Result, Results
+from medasr_service.evaluation.results import Results
 from medasr_service.evaluation.samples import Sample
-from medasr_service.evaluation.transcripts import transcripts
+from medasr_service.evaluation.transcripts import Setting, transcripts
 from medasr_service.model import checkpoint
-from medasr_service.settings import Settings
+from medasr_service.settings import Settings, changed
 from medasr_service.transcriber import Decoding, Options, Transcriber
 
 if TYPE_CHECKING:
     from medasr_service.evaluation.summary import Evaluation
 
-Conditions: TypeAlias = dict[Decoding, dict[str, object]]
+SWEEP = "20/2,8/1,12/2,30/2"  # seconds of a window and of its stride
+Windows: TypeAlias = tuple[float, float]
 
 RESULTS, REPORT = "results.jsonl", "report"
 BAR = "{desc}: {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} recordings, {remaining} left"
@@ -44,6 +45,14 @@ def add(commands: Any) -> None:
         "--output-dir", type=Path, help="write report.md, .json, .html and results.jsonl there"
     )
     parser.add_argument("--terms", type=Path, metavar="FILE", help="also count the terms in FILE, one a line")
+    parser.add_argument(
+        "--drugs", type=Path, metavar="FILE", default=samples.DRUGS,
+        help="names of drugs to count, one a line; default: 1,156 generic names",
+    )  # fmt: skip
+    parser.add_argument(
+        "--sweep", nargs="?", type=_windows, const=_windows(SWEEP), default=(), metavar="WINDOWS",
+        help="each decoding with several windows, in seconds of window/stride; default: " + SWEEP,
+    )  # fmt: skip
     parser.add_argument(
         "--decoding",
         action="append",
@@ -66,14 +75,15 @@ def run(options: argparse.Namespace, config: Settings) -> int:
     from medasr_service.evaluation import scoring, summary
 
     found = samples.read(options.source)
-    terms = {"terms": scoring.finder_of(samples.terms(options.terms))} if options.terms else {}
+    terms = {"drugs": scoring.finder_of(samples.terms(options.drugs))}
+    if options.terms:
+        terms["terms"] = scoring.finder_of(samples.terms(options.terms))
     try:
-        transcriber, conditions = _prepare(options, config)  # what is wrong is said before a file is written
+        transcriber, settings = _prepare(options, config)  # what is wrong is said before a file is written
         with _results(options.output_dir, fresh=options.fresh) as results:
-            outcomes = _transcribe(found, options, config, transcriber, conditions, results)
+            outcomes = transcripts(_bar(found, options), transcriber, settings, results)
             clips = [summary.clip(*outcome, {**scoring.CLASSES, **terms}) for outcome in outcomes]
-        merged = {name: value for each in conditions.values() for name, value in each.items()}
-        return _report(summary.evaluate(options.source.name, merged, clips), options.output_dir)
+        return _report(summary.evaluate(options.source.name, _common(settings), clips), options.output_dir)
     except KeyboardInterrupt:
         tell("stopped" + "; run it again to go on" * bool(options.output_dir))
         return EXIT_STOPPED
@@ -81,10 +91,19 @@ def run(options: argparse.Namespace, config: Settings) -> int:
         raise UsageError(f"{options.output_dir} cannot be written: {error.strerror or error}") from None
 
 
-def _prepare(options: argparse.Namespace, config: Settings) -> tuple[Transcriber, Conditions]:
-    """The model, and the conditions of each decoding. Says where there is no language model to compare."""
+def _windows(text: str) -> tuple[Windows, ...]:
+    """Raises ValueError, as argparse wants it."""
+    pairs = [each.split("/") for each in text.split(",")]
+    return tuple((float(window), float(stride)) for window, stride in pairs)
+
+
+def _prepare(options: argparse.Namespace, config: Settings) -> tuple[Transcriber, dict[str, Setting]]:
+    """The model, and by name what to do with it, first what is set. Says where there is no language model."""
     if "lm" in (options.decoding or ()):
         config = config.model_copy(update={"decoding": "lm"})  # so that it is fetched
+    own = (config.chunk_length_s, config.stride_length_s)
+    windows = dict.fromkeys([own, *options.sweep])
+    configs = [changed(config, chunk_length_s=length, stride_length_s=stride) for length, stride in windows]
     checked = checkpoint.resolve(config)
     transcriber = model.load(config)
     decodings = tuple(dict.fromkeys(options.decoding or transcriber.decodings))
@@ -93,23 +112,30 @@ def _prepare(options: argparse.Namespace, config: Settings) -> tuple[Transcriber
     if not options.decoding and "lm" not in decodings:
         tell("there is no language model: greedy decoding alone")
     return transcriber, {
-        decoding: conditions.of(checked, config, decoding, options.formatting) for decoding in decodings
+        decoding + f" {each.chunk_length_s:g}/{each.stride_length_s:g}" * bool(options.sweep): Setting(
+            replace(Options.defaults(each), formatting=options.formatting, decoding=decoding),
+            conditions.of(checked, each, decoding, options.formatting),
+        )
+        for each in configs
+        for decoding in decodings
     }
 
 
-def _transcribe(
-    found: Sequence[Sample],
-    options: argparse.Namespace,
-    config: Settings,
-    transcriber: Transcriber,
-    conditions: Conditions,
-    results: Results,
-) -> Iterator[tuple[Sample, dict[str, Result]]]:
-    """Each recording with what came out, as it comes."""
+def _common(settings: dict[str, Setting]) -> dict[str, object]:
+    """The conditions of all settings; of those in which they differ, each one's."""
+    found: dict[str, dict[object, None]] = {}
+    for setting in settings.values():
+        for name, value in setting.conditions.items():
+            found.setdefault(name, {})[value] = None
+    return {
+        name: next(iter(values)) if len(values) == 1 else " or ".join(map(str, values))
+        for name, values in found.items()
+    }
+
+
+def _bar(found: Sequence[Sample], options: argparse.Namespace) -> "tqdm[Sample]":
     shown = not options.no_progress and sys.stderr.isatty()
-    bar = tqdm(found, desc="evaluate", bar_format=BAR, disable=not shown, leave=False)
-    chosen = replace(Options.defaults(config), formatting=options.formatting)
-    return transcripts(bar, transcriber, chosen, conditions, results)
+    return tqdm(found, desc="evaluate", bar_format=BAR, disable=not shown, leave=False)
 
 
 def _report(evaluation: "Evaluation", folder: Path | None) -> int:

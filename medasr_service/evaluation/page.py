@@ -36,9 +36,20 @@ def to_html(evaluation: Evaluation) -> str:
         _paragraph(f"Conditions: {report.conditions(evaluation)}.", "dim"),
         _table(report.OVERALL, report.overall(evaluation)),
         *map(_paragraph, report.comparisons(evaluation)),
+    ]
+    if changed := report.changes(evaluation):
+        parts += [_paragraph(report.about_changes(evaluation)), _table(report.CHANGES, changed)]
+    parts += [
         "<h2>Words that matter</h2>",
+        _paragraph(report.ABOUT_CLASSES),
         _table(report.CLASSES, report.classes(evaluation)),
     ]
+    if marked := report.markers(evaluation):
+        parts += [
+            "<h2>Markers</h2>",
+            _paragraph(report.ABOUT_MARKERS),
+            _table(report.MARKERS, marked),
+        ]
     if missed := report.missed(evaluation):
         parts += [
             f"<details><summary>{len(missed):,} of them are not right</summary>",

@@ -1,10 +1,10 @@
 """An evaluation as Markdown and as data; ``page`` has it as HTML."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from medasr_service.evaluation.scoring import Counts
+from medasr_service.evaluation.scoring import Counts, Found
 from medasr_service.evaluation.summary import Clip, Evaluation, Summary
 
 LONGEST_LIST = 100  # of recordings, and of missed words, in Markdown; JSON has all
@@ -29,8 +29,8 @@ def conditions(evaluation: Evaluation) -> str:
 
 
 OVERALL = (
-    "decoding", "WER", "95 % interval", "CER", "substitutions", "deletions", "insertions", "without error",
-    "RTFx", "failed",
+    "decoding", "WER", "95 % interval", "without markers", "CER", "substitutions", "deletions", "insertions",
+    "without error", "RTFx", "failed",
 )  # fmt: skip
 
 
@@ -41,6 +41,7 @@ def overall(evaluation: Evaluation) -> list[list[str]]:
             summary.decoding,
             percent(summary.words.rate),
             " to ".join(map(percent, summary.interval)) if summary.interval else "n/a",
+            percent(summary.plain.rate),
             percent(summary.characters.rate),
             *(f"{n:,}" for n in _kinds(summary.words)),
             f"{summary.exact:,} of {summary.clips - summary.failed:,}",
@@ -65,24 +66,57 @@ def comparisons(evaluation: Evaluation) -> list[str]:
     return lines
 
 
-CLASSES = ("words", "decoding", "said", "right", "recall", "made up")
+CHANGES = ("decoding", "words", "won", "lost")
+
+
+def changes(evaluation: Evaluation) -> list[list[str]]:
+    """A row of CHANGES for each other decoding and class of words that it changes."""
+    return [
+        [each.decoding, name, f"{won:,}", f"{lost:,}"]
+        for each in evaluation.comparisons
+        for name, (won, lost) in each.changes.items()
+        if won or lost
+    ]
+
+
+def about_changes(evaluation: Evaluation) -> str:
+    first = evaluation.summaries[0].decoding
+    return f"What is right and was not with {first} is won, what was right with it and is not is lost."
+
+
+CLASSES = ("words", "decoding", "said", "right", "recall", "made up", "WER")
+ABOUT_CLASSES = "WER: of the words that they are of, those that are lost or replaced."
 
 
 def classes(evaluation: Evaluation) -> list[list[str]]:
     """A row of CLASSES for each class of words and each decoding."""
-    names = evaluation.summaries[0].classes
+    return _rows([(each.decoding, each.classes) for each in evaluation.summaries])
+
+
+MARKERS = ("markers", "decoding", "said", "right", "recall", "made up")
+ABOUT_MARKERS = "Each marker is one thing; doubts and placeholders are no words that somebody said."
+
+
+def markers(evaluation: Evaluation) -> list[list[str]]:
+    """A row of MARKERS for each kind and each decoding."""
+    return [row[:-1] for row in _rows([(each.decoding, each.markers) for each in evaluation.summaries])]
+
+
+def _rows(found: Sequence[tuple[str, Mapping[str, Found]]]) -> list[list[str]]:
+    names = dict.fromkeys(name for _, classes in found for name in classes)
     return [
         [
             name,
-            summary.decoding,
-            f"{found.said:,}",
-            f"{found.right:,}",
-            percent(found.right / found.said if found.said else None),
-            f"{found.made_up:,}",
+            decoding,
+            f"{each.said:,}",
+            f"{each.right:,}",
+            percent(each.right / each.said if each.said else None),
+            f"{each.made_up:,}",
+            percent(each.rate),
         ]
         for name in names
-        for summary in evaluation.summaries
-        if (found := summary.classes.get(name))
+        for decoding, classes in found
+        if (each := classes.get(name))
     ]
 
 
@@ -159,9 +193,12 @@ def to_markdown(evaluation: Evaluation) -> str:
         f"Conditions: {conditions(evaluation)}.",
         _table(OVERALL, overall(evaluation)),
         *comparisons(evaluation),
-        "## Words that matter",
-        _table(CLASSES, classes(evaluation)),
     ]
+    if changed := changes(evaluation):
+        parts += [about_changes(evaluation), _table(CHANGES, changed)]
+    parts += ["## Words that matter", ABOUT_CLASSES, _table(CLASSES, classes(evaluation))]
+    if marked := markers(evaluation):
+        parts += ["## Markers", ABOUT_MARKERS, _table(MARKERS, marked)]
     if lost := missed(evaluation):
         parts += [f"Not right{_first(lost)}:", _table(MISSED, lost[:LONGEST_LIST])]
     parts += ["## Confidence", "How many of the words that were written are right, by their probability."]
@@ -192,7 +229,11 @@ def to_json(evaluation: Evaluation) -> str:
         "conditions": evaluation.conditions,
         "decodings": {summary.decoding: _summary(summary) for summary in evaluation.summaries},
         "against_the_first": {
-            each.decoding: {"wer_difference": each.difference, "interval": each.interval}
+            each.decoding: {
+                "wer_difference": each.difference,
+                "interval": each.interval,
+                "changes": {name: {"won": won, "lost": lost} for name, (won, lost) in each.changes.items()},
+            }
             for each in evaluation.comparisons
         },
         "recordings": [_clip(clip) for clip in evaluation.clips],
@@ -227,15 +268,9 @@ def _summary(summary: Summary) -> dict[str, Any]:
         "audio_s": round(summary.duration_s, 3),
         "work_s": round(summary.elapsed_s, 3),
         "rtfx": summary.rtfx,
-        "classes": {
-            name: {
-                "said": found.said,
-                "right": found.right,
-                "made_up": found.made_up,
-                "missed": [{"said": said, "written": instead} for said, instead in found.missed],
-            }
-            for name, found in summary.classes.items()
-        },
+        "wer_without_markers": _counts(summary.plain),
+        "classes": {name: _found(found) for name, found in summary.classes.items()},
+        "markers": {name: _found(found) for name, found in summary.markers.items()},
         "calibration_error": summary.calibration_error,
         "reliability": [
             {
@@ -247,6 +282,18 @@ def _summary(summary: Summary) -> dict[str, Any]:
             }
             for each in summary.reliability
         ],
+    }
+
+
+def _found(found: Found) -> dict[str, Any]:
+    return {
+        "said": found.said,
+        "right": found.right,
+        "made_up": found.made_up,
+        "words": found.words,
+        "wrong": found.wrong,
+        "wer": found.rate,
+        "missed": [{"said": said, "written": instead} for said, instead in found.missed],
     }
 
 

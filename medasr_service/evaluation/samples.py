@@ -8,6 +8,8 @@ from typing import Any
 from medasr_service.audio.suffixes import AUDIO_SUFFIXES
 from medasr_service.errors import UsageError
 
+DRUGS = Path(__file__).with_name("drugs.txt")
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -35,13 +37,14 @@ def read(source: Path) -> list[Sample]:
 
 
 def terms(file: Path) -> list[str]:
-    """The terms of a file, one in each line."""
+    """The terms of a file, one in each line; a line that begins with # says something about them."""
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = "is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else error.strerror
         raise UsageError(f"{file}: {reason}") from None
-    return list(dict.fromkeys(line.strip() for line in lines if line.strip()))
+    found = (line.strip() for line in lines)
+    return list(dict.fromkeys(line for line in found if line and not line.startswith("#")))
 
 
 def _lines(manifest: Path) -> list[Sample]:

@@ -72,15 +72,19 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Words of one class: how many were said, how many of them are right, how many were made up.
+    """Terms of one class: how many were said, how many of them are right, how many were made up.
 
-    ``missed`` has what was said, and what stands in its place.
+    ``missed`` has what was said, and what stands in its place. ``kept`` says of each one said whether it is
+    right. ``words`` are those that the terms are of, ``wrong`` those of them that are lost or replaced.
     """
 
     said: int = 0
     right: int = 0
     made_up: int = 0
     missed: tuple[tuple[str, str], ...] = ()
+    kept: tuple[bool, ...] = ()
+    words: int = 0
+    wrong: int = 0
 
     def __add__(self, other: "Found") -> "Found":
         return Found(
@@ -88,17 +92,29 @@ class Found:
             self.right + other.right,
             self.made_up + other.made_up,
             self.missed + other.missed,
+            self.kept + other.kept,
+            self.words + other.words,
+            self.wrong + other.wrong,
         )
+
+    @property
+    def rate(self) -> float | None:
+        """The WER of these words alone, without what was made up; None where none was said."""
+        return self.wrong / self.words if self.words else None
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One recording under one decoding; ``right`` says of each normalised word written whether it is."""
+    """One recording under one decoding; ``right`` says of each normalised word written whether it is.
+
+    ``kept`` says of each one that was said whether it is there.
+    """
 
     words: Counts
     characters: Counts
     steps: tuple[Step, ...]
     right: tuple[bool, ...]
+    kept: tuple[bool, ...]
     classes: Mapping[str, Found]
 
 
@@ -166,6 +182,7 @@ def score(reference: str, hypothesis: str, classes: Mapping[str, Finder] = CLASS
         characters=_counts(characters),
         steps=tuple(steps),
         right=tuple(i in right for i in range(len(written_words))),
+        kept=tuple(i in partner for i in range(len(said_words))),
         classes={name: _found(find, said_words, written_words, partner) for name, find in classes.items()},
     )
 
@@ -185,17 +202,27 @@ def _counts(output: jiwer.WordOutput | jiwer.CharacterOutput) -> Counts:
 
 def _found(find: Finder, said: Sequence[str], written: Sequence[str], partner: Mapping[int, int]) -> Found:
     right: Counter[Span] = Counter()
-    missed = []
+    missed, kept = [], []
     spans = list(find(said))
     for start, end in spans:
         at = partner.get(start, -1)
         whole = at >= 0 and all(partner.get(start + i) == at + i for i in range(end - start))
+        kept.append(whole)
         if whole:
             right[at, at + end - start] += 1
         else:
             missed.append((" ".join(said[start:end]), _instead(start, end, said, written, partner)))
     made_up = sum(span not in right for span in find(written))
-    return Found(len(spans), sum(right.values()), made_up, tuple(missed))
+    places = [i for start, end in spans for i in range(start, end)]
+    return Found(
+        said=len(spans),
+        right=sum(right.values()),
+        made_up=made_up,
+        missed=tuple(missed),
+        kept=tuple(kept),
+        words=len(places),
+        wrong=sum(i not in partner for i in places),
+    )
 
 
 def _instead(

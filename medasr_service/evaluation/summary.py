@@ -1,12 +1,14 @@
 """What many recordings say together: rates with their uncertainty, and how far to trust a probability."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from medasr_service.evaluation import markers
+from medasr_service.evaluation.markers import Marked
 from medasr_service.evaluation.results import Result
 from medasr_service.evaluation.samples import Sample
 from medasr_service.evaluation.scoring import Counts, Finder, Found, Score, normalise, score
@@ -25,6 +27,7 @@ class Outcome:
 
     result: Result
     score: Score | None
+    marked: Marked | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,7 @@ class Summary:
 
     ``interval`` is the 95 % bootstrap interval of the WER, by recordings. ``calibration_error`` is the mean
     distance between the probability of words and the share that is right, over the bins, by their words.
+    ``plain`` are the word errors of the text without its markers.
     """
 
     decoding: str
@@ -64,6 +68,8 @@ class Summary:
     duration_s: float
     elapsed_s: float
     classes: Mapping[str, Found]
+    plain: Counts
+    markers: Mapping[str, Found]
     reliability: tuple[Bin, ...]
     calibration_error: float | None
 
@@ -75,11 +81,16 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """How the WER of one decoding differs from that of the first, over the recordings that both have."""
+    """How the WER of one decoding differs from that of the first, over the recordings that both have.
+
+    ``changes``, of all words and of each class: how many are right with it and were not with the first, and
+    how many were right with the first and are not with it.
+    """
 
     decoding: str
     difference: float
     interval: tuple[float, float]
+    changes: Mapping[str, tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +109,13 @@ def clip(sample: Sample, results: Mapping[str, Result], classes: Mapping[str, Fi
     return Clip(
         sample,
         {
-            decoding: Outcome(result, None if result.error else score(sample.text, result.text, classes))
+            decoding: Outcome(result, None, None)
+            if result.error
+            else Outcome(
+                result,
+                score(sample.text, result.text, classes),
+                markers.score(sample.text, result.text),
+            )
             for decoding, result in results.items()
         },
     )
@@ -121,10 +138,7 @@ def summarise(decoding: str, clips: Sequence[Clip]) -> Summary:
     outcomes = [clip.outcomes[decoding] for clip in clips]
     scored = [(outcome.result, outcome.score) for outcome in outcomes if outcome.score]
     scores = [each for _, each in scored]
-    classes: dict[str, Found] = {}
-    for each in scores:
-        for name, found in each.classes.items():
-            classes[name] = classes.get(name, Found()) + found
+    marked = [outcome.marked for outcome in outcomes if outcome.marked]
     pairs = [judged(result.words, each) for result, each in scored]
     bins = reliability(*(np.concatenate([pair[i] for pair in pairs] or [np.zeros(0)]) for i in (0, 1)))
     return Summary(
@@ -137,10 +151,20 @@ def summarise(decoding: str, clips: Sequence[Clip]) -> Summary:
         interval=_interval(*_totals(scores)),
         duration_s=sum(result.duration_s for result, _ in scored),
         elapsed_s=sum(result.elapsed_s for result, _ in scored),
-        classes=classes,
+        classes=_total(each.classes for each in scores),
+        plain=sum((each.words for each in marked), Counts()),
+        markers=_total(each.kinds for each in marked),
         reliability=bins,
         calibration_error=calibration_error(bins),
     )
+
+
+def _total(found: Iterable[Mapping[str, Found]]) -> dict[str, Found]:
+    total: dict[str, Found] = {}
+    for classes in found:
+        for name, each in classes.items():
+            total[name] = total.get(name, Found()) + each
+    return total
 
 
 def _totals(scores: Sequence[Score]) -> tuple[Floats, Floats]:
@@ -166,7 +190,22 @@ def _compare(first: str, other: str, clips: Sequence[Clip]) -> Comparison | None
     if not lengths.sum():
         return None
     interval = _bootstrap(lambda times: times @ (others - errors) / np.maximum(times @ lengths, 1), len(both))
-    return Comparison(other, float((others - errors).sum() / lengths.sum()), interval)
+    difference = float((others - errors).sum() / lengths.sum())
+    return Comparison(other, difference, interval, _changes(both))
+
+
+def _changes(both: Sequence[tuple[Score, Score]]) -> dict[str, tuple[int, int]]:
+    """Won and lost, of words and of the terms of each class."""
+    kept = {"words": [(a.kept, b.kept) for a, b in both]}
+    for name in both[0][0].classes:
+        kept[name] = [(a.classes[name].kept, b.classes[name].kept) for a, b in both]
+    return {
+        name: (
+            sum(not x and y for a, b in pairs for x, y in zip(a, b, strict=True)),
+            sum(x and not y for a, b in pairs for x, y in zip(a, b, strict=True)),
+        )
+        for name, pairs in kept.items()
+    }
 
 
 def _bootstrap(statistic: Callable[[Floats], Floats], clips: int) -> tuple[float, float]:

@@ -3,42 +3,46 @@
 import asyncio
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from medasr_service.errors import MedASRError
 from medasr_service.evaluation.results import Result, Results, key
 from medasr_service.evaluation.samples import Sample
 from medasr_service.model.digests import sha256
-from medasr_service.transcriber import Decoding, Options, Transcriber
+from medasr_service.transcriber import Options, Transcriber
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One way to transcribe; ``conditions`` are what a text depends on besides the recording."""
+
+    options: Options
+    conditions: Mapping[str, object]
 
 
 def transcripts(
-    samples: Iterable[Sample],
-    transcriber: Transcriber,
-    options: Options,
-    conditions: Mapping[Decoding, Mapping[str, object]],
-    results: Results,
+    samples: Iterable[Sample], transcriber: Transcriber, settings: Mapping[str, Setting], results: Results
 ) -> Iterator[tuple[Sample, dict[str, Result]]]:
-    """Each recording with what came out under each decoding.
+    """Each recording with what came out under each setting, by its name.
 
-    ``conditions``, of each decoding, are what a text depends on besides the recording. What is new goes into
-    ``results``; a recording that cannot be transcribed is a result with an error.
+    What is new goes into ``results``; a recording that cannot be transcribed is a result with an error.
     """
     with asyncio.Runner() as runner:
         for sample in samples:
             outcomes: dict[str, Result] = {}
-            for decoding, these in conditions.items():
+            for name, setting in settings.items():
+                decoding = setting.options.decoding
                 try:
-                    known = key(sha256(sample.audio), decoding, these)
+                    known = key(sha256(sample.audio), decoding, setting.conditions)
                 except OSError as error:
-                    outcomes[decoding] = _failed("", sample, decoding, error)
+                    outcomes[name] = _failed("", sample, decoding, error)
                     continue
                 result = results.get(known)
                 if result is None:
-                    chosen = replace(options, decoding=decoding)
-                    result = runner.run(_transcribe(known, sample, transcriber, chosen))
+                    work = _transcribe(known, sample, transcriber, setting.options)
+                    result = runner.run(work)
                     results.add(result)
-                outcomes[decoding] = replace(result, name=sample.name)
+                outcomes[name] = replace(result, name=sample.name)
             yield sample, outcomes
 
 

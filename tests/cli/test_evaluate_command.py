@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,45 @@ def test_a_run_that_is_stopped_keeps_what_is_done(
     assert ((out / "results.jsonl").read_text(), (out / "report.html").read_text()) == before
 
 
+def test_a_sweep_tries_windows_with_each_decoding_and_says_what_changes(
+    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert evaluate(manifest, "--output-dir", out, "--sweep", "1/0,20/2") == cli.EXIT_SOME_FAILED
+    body = json.loads((out / "report.json").read_text())
+    assert list(body["decodings"]) == ["greedy 20/2", "greedy 1/0"]  # the one that is set first
+    texts = {
+        name: each["text"]
+        for name, each in body["recordings"][0]["decodings"].items()
+        if name.startswith("greedy")
+    }
+    assert len(set(texts.values())) == 2  # windows of a second hear something else
+    changed = body["against_the_first"]["greedy 1/0"]["changes"]["words"]
+    assert changed["lost"] > 0
+    assert f"| greedy 1/0 | words | {changed['won']} | {changed['lost']} |" in capsys.readouterr().out
+    assert body["conditions"]["windows"] == "pauses, 20 s / 2 s or pauses, 1 s / 0 s"
+    once = len((out / "results.jsonl").read_text().splitlines())
+    evaluate(manifest, "--output-dir", out)  # one of the settings: known already, but for what failed
+    assert len((out / "results.jsonl").read_text().splitlines()) == once + 1
+
+
+@pytest.mark.parametrize("windows", ["20", "a/b", "8/9", "8/1,"])
+def test_windows_that_are_none_are_refused(windows: str, manifest: Path) -> None:
+    with suppress(SystemExit):
+        assert evaluate(manifest, "--sweep", windows) == cli.EXIT_USAGE
+
+
+def test_drugs_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copy(CLIPS[2].path, tmp_path / "one.flac")
+    line = {"audio": "one.flac", "text": f"{CLIPS[2].text} apixaban Eliquis"}
+    (tmp_path / "manifest.jsonl").write_text(json.dumps(line))
+    evaluate(tmp_path / "manifest.jsonl")
+    assert "| drugs | greedy | 1 | 0 | 0.00 % | 0 | 100.00 % |" in capsys.readouterr().out
+    (tmp_path / "drugs.txt").write_text("apixaban\nEliquis\n")
+    evaluate(tmp_path / "manifest.jsonl", "--drugs", tmp_path / "drugs.txt")
+    assert "| drugs | greedy | 2 | 0 | 0.00 % | 0 | 100.00 % |" in capsys.readouterr().out
+
+
 def test_terms_are_counted(manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     terms = tmp_path / "terms.txt"
     terms.write_text("oxygen saturation\ntonight\n")
@@ -132,7 +172,12 @@ def test_the_report_counts_the_keywords(
 @needs_flashlight
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("SURE_POSTERIOR", "0.9"), ("KEYWORDS", '["apixaban"]'), ("MAX_GAIN", "20"), ("WINDOWS", "fixed")],
+    [
+        ("SURE_POSTERIOR", "0.9"),
+        ("KEYWORDS", '["apixaban"]'),
+        ("MAX_GAIN", "20"),
+        ("WINDOWS", "fixed"),
+    ],
 )
 def test_a_changed_setting_is_transcribed_anew(
     manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str

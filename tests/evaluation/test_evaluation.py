@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medasr_service.errors import UsageError
-from medasr_service.evaluation import page, report, samples, scoring, summary
+from medasr_service.evaluation import markers, page, report, samples, scoring, summary
 from medasr_service.evaluation.results import Result, Results, key
 from medasr_service.evaluation.samples import Sample
 from medasr_service.evaluation.scoring import CLASSES, Counts, Found, normalise, score
@@ -66,8 +66,10 @@ def test_a_reference_without_words_has_no_rate() -> None:
 
 def test_lost_and_made_up_numbers_and_negations_are_counted() -> None:
     found = score("No edema, pulse 54, denies pain", "Edema, pulse 84, denies pain, not 3").classes
-    assert found["numbers"] == Found(said=1, right=0, made_up=2, missed=(("54", "84"),))
-    assert found["negations"] == Found(said=2, right=1, made_up=1, missed=(("no", ""),))
+    numbers = Found(1, 0, 2, (("54", "84"),), kept=(False,), words=1, wrong=1)
+    negations = Found(2, 1, 1, (("no", ""),), kept=(False, True), words=2, wrong=1)
+    assert (found["numbers"], found["negations"]) == (numbers, negations)
+    assert (numbers.rate, negations.rate, Found().rate) == (1.0, 0.5, None)
 
 
 @pytest.mark.parametrize("word", ["no", "not", "without", "denies", "denied", "isn't", "negative", "never"])
@@ -86,7 +88,43 @@ def test_a_term_of_several_words_is_right_when_all_of_it_is() -> None:
     lost = score("left pleural effusion and Ultibro", "left plural effusion and Ultibro", find).classes[
         "terms"
     ]
-    assert lost == Found(2, 1, 1, (("pleural effusion", "plural effusion"),))
+    missed = (("pleural effusion", "plural effusion"),)
+    assert lost == Found(2, 1, 1, missed, kept=(False, True), words=3, wrong=1)
+
+
+SAID = "[FINDINGS] No [unintelligible] of [Date] {period} Pain {end of dictation}"
+
+
+@pytest.mark.parametrize(
+    ("written", "words", "kinds"),
+    [
+        (SAID, Counts(hits=3), {}),
+        ("[FINDINGS] No of {period} Pain", Counts(hits=3), {"doubt": "", "placeholder": "", "end": ""}),
+        (SAID.replace("[Date]", "[PatientName]"), Counts(hits=3), {"placeholder": "[patientname]"}),
+        (SAID.replace("Pain", "Rain"), Counts(hits=2, substitutions=1), {}),
+        (SAID.replace("[unintelligible]", "edema"), Counts(hits=3, insertions=1), {"doubt": "edema"}),
+        (SAID.replace("{period}", "{comma}"), Counts(hits=3), {"command": "comma"}),
+    ],
+)
+def test_markers_are_scored_by_their_kind_and_apart_from_words(
+    written: str, words: Counts, kinds: dict[str, str]
+) -> None:
+    found = markers.score(SAID, written)
+    assert found.words == words
+    assert set(found.kinds) == {"command", "heading", "doubt", "placeholder", "end"}
+    for kind, each in found.kinds.items():
+        assert each.said == 1
+        assert each.right == (kind not in kinds)
+        assert [instead for _, instead in each.missed] == [kinds[kind] for _ in range(kind in kinds)]
+        assert each.made_up == (kinds.get(kind) in {"[patientname]", "comma"})
+
+
+def test_a_marker_that_nobody_said_is_made_up() -> None:
+    found = markers.score("No pain", "No [unintelligible] pain {period}").kinds
+    assert {kind: (each.said, each.made_up) for kind, each in found.items()} == {
+        "doubt": (0, 1),
+        "command": (0, 1),
+    }
 
 
 def clip(name: str, said: str, *written: str) -> Clip:
@@ -113,7 +151,7 @@ def test_a_summary_adds_up_what_could_be_transcribed() -> None:
     assert (found.clips, found.failed, found.exact) == (3, 1, 1)
     assert found.words == Counts(hits=3, deletions=1)
     assert found.rtfx == pytest.approx(10)
-    assert found.classes["negations"] == Found(2, 1, 0, (("no", ""),))
+    assert found.classes["negations"] == Found(2, 1, 0, (("no", ""),), (True, False), words=2, wrong=1)
 
 
 def test_the_interval_holds_the_rate_and_shrinks_with_more_recordings() -> None:
@@ -140,6 +178,7 @@ def test_decodings_are_compared_on_the_same_recordings() -> None:
     [comparison] = found.comparisons
     assert (comparison.decoding, comparison.difference) == ("lm", 0.0)
     assert comparison.interval[0] < 0 < comparison.interval[1]
+    assert comparison.changes == {"words": (20, 20), "numbers": (0, 0), "negations": (20, 0)}
 
 
 def test_a_model_that_is_as_sure_as_it_is_right_has_no_calibration_error() -> None:
@@ -242,8 +281,15 @@ def test_a_pair_of_which_one_is_missing_is_refused(tmp_path: Path, lone: str, me
         samples.read(tmp_path)
 
 
+def test_the_starter_list_names_drugs_once_each() -> None:
+    found = samples.terms(samples.DRUGS)
+    assert len(found) > 1_000
+    assert found == sorted(set(found))
+    assert {"apixaban", "furosemide", "valproic acid"} <= set(found)
+
+
 def test_terms_are_lines(tmp_path: Path) -> None:
-    (tmp_path / "terms").write_text("\ufeffapixaban\n\n  pleural effusion \napixaban\n")
+    (tmp_path / "terms").write_text("\ufeff# drugs\napixaban\n\n  pleural effusion \napixaban\n")
     assert samples.terms(tmp_path / "terms") == ["apixaban", "pleural effusion"]
 
 
@@ -302,7 +348,9 @@ def test_markdown_has_a_row_for_each_decoding_class_and_recording() -> None:
     assert "| greedy | 20.00 % |" in text
     assert "| lm | 0.00 % |" in text
     assert "WER with lm against greedy: -20.00 points (-100.0 % of it)" in text
-    assert "| numbers | greedy | 1 | 0 | 0.00 % | 1 |" in text
+    assert "| numbers | greedy | 1 | 0 | 0.00 % | 1 | 100.00 % |" in text
+    assert "| lm | words | 1 | 0 |" in text
+    assert "| lm | numbers | 1 | 0 |" in text
     assert "| numbers | greedy | <b>a\\|b.wav | 54 | 45 |" in text
     assert "| broken.wav |  | failed: damaged | failed: damaged |" in text
 
