@@ -25,7 +25,7 @@ import resource
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
 from functools import partial
 from pathlib import Path
@@ -37,6 +37,8 @@ import soundfile
 
 from benchmarks import random_checkpoint, virtual_time
 from medasr_service import engines
+from medasr_service.decoding import language_model
+from medasr_service.decoding.beam import BeamDecoder
 from medasr_service.decoding.ctc import Vocabulary
 from medasr_service.live.events import Completed, Delta, Event
 from medasr_service.live.session import Session, TurnDetection
@@ -151,10 +153,26 @@ class Heard:
         return "".join(turn.text for _, turn in self.turns)
 
 
-def recordings() -> list[tuple[str, Waveform]]:
-    """The bundled ones."""
+def recordings(noise_db: float | None = None) -> list[tuple[str, Waveform]]:
+    """The bundled ones; with white noise, so many decibels below the speech, where that is given."""
     paths = [*sorted((DEMO_FOLDER / "clips").glob("*.flac")), DEMO_FOLDER / "sample.wav"]
-    return [(path.name, soundfile.read(path, dtype="float32")[0]) for path in paths]
+    found = [(path.name, soundfile.read(path, dtype="float32")[0]) for path in paths]
+    if noise_db is None:
+        return found
+    rng = np.random.default_rng(0)
+    return [(name, _noisy(waveform, noise_db, rng)) for name, waveform in found]
+
+
+def _noisy(waveform: Waveform, below_db: float, rng: np.random.Generator) -> Waveform:
+    level = float(np.sqrt(np.square(waveform).mean())) * 10 ** (-below_db / 20)
+    return waveform + rng.normal(0, level, len(waveform)).astype(np.float32)
+
+
+def spoken() -> list[str]:
+    """What is said in them."""
+    lines = (DEMO_FOLDER / "clips" / "manifest.jsonl").read_text().splitlines()
+    clips = sorted((each["audio"], each["text"]) for each in map(json.loads, lines))
+    return [*(text for _, text in clips), (DEMO_FOLDER / "sample.txt").read_text()]
 
 
 def joined(rng: np.random.Generator, seconds: float) -> Waveform:
@@ -223,10 +241,21 @@ def delays(heard: Heard, words: Sequence[Word]) -> tuple[list[float], list[float
 class Bench:
     """``cost`` is the checkpoint that is run for its cost; simulated, it is run beforehand only."""
 
-    def __init__(self, settings: Settings, cost: Path | None, *, simulate: bool = False) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        cost: Path | None,
+        *,
+        simulate: bool = False,
+        noise_db: float | None = None,
+    ) -> None:
         self._settings = settings
+        self._noise_db = noise_db
         self._found = checkpoint.resolve(settings)
         self._vocabulary = Vocabulary.load(self._found.folder)
+        self._beam: BeamDecoder | None = None
+        if settings.decoding == "lm":
+            self._beam = language_model.load(self._found, self._vocabulary, settings)
         self._demo = engines.load(self._found, settings)
         self._forwards: list[Forward] = [self._demo.infer]
         if cost:
@@ -247,6 +276,7 @@ class Bench:
             raw=True,
             turn_detection=turns,
             clock=clock,
+            search=self._beam.search() if self._beam else None,
         )
 
     async def _file(self, waveform: Waveform) -> Transcript:
@@ -255,23 +285,28 @@ class Bench:
         file = io.BytesIO()
         soundfile.write(file, waveform, RATE, format="WAV", subtype="FLOAT")
         transcriber = Transcriber(self._alone, self._vocabulary, self._found.geometry, self._settings)
-        return await transcriber.transcribe(file, Options.defaults(self._settings))
+        return await transcriber.transcribe(
+            file, replace(Options.defaults(self._settings), decoding="greedy")
+        )
 
     async def _alone(self, waveforms: list[Waveform]) -> list[Emission]:
         return self._demo.infer(waveforms)
 
     async def accuracy(self) -> Json:
-        """WER of what was completed live against the file's text, over the bundled recordings."""
+        """WER of what was completed live against the file's text, decoded greedily, and against what is said,
+        over the bundled recordings."""
         result: Json = {}
         for name, turns in (("server_vad", TurnDetection()), ("manual", None)):
             pairs = []
-            for _, waveform in recordings():
+            for _, waveform in recordings(self._noise_db):
                 heard = await as_fast_as_heard(self._session(self._alone, turns), waveform)
                 pairs.append(((await self._file(waveform)).raw_text, heard.text))
             output = jiwer.process_words([a for a, _ in pairs], [b for _, b in pairs])
             errors = output.substitutions + output.deletions + output.insertions
+            against_speech = jiwer.process_words(spoken(), [text for _, text in pairs])
             result[name] = {
                 "wer_percent": round(100 * output.wer, 2),
+                "wer_percent_of_speech": round(100 * against_speech.wer, 2),
                 "words": errors + output.hits - output.insertions,
                 "recordings_equal": sum(a == b for a, b in pairs),
                 "recordings": len(pairs),
@@ -328,9 +363,10 @@ def measure(
     streams: Sequence[int] = STREAMS,
     seconds: float = 25.0,
     simulate: bool = False,
+    noise_db: float | None = None,
 ) -> Json:
     """All figures; ``cost`` is the checkpoint that is run for its cost. Takes ``seconds`` for each number."""
-    bench = Bench(settings, cost, simulate=simulate)
+    bench = Bench(settings, cost, simulate=simulate, noise_db=noise_db)
     accuracy = asyncio.run(bench.accuracy())
     loads: list[Json] = []
     waveforms: list[Waveform] = []
@@ -361,12 +397,21 @@ def main() -> None:
     parser.add_argument("--streams", type=int, nargs="+", default=STREAMS)
     parser.add_argument("--seconds", type=float, default=25.0)
     parser.add_argument("--precision", default="fp32")
+    parser.add_argument("--decoding", default="greedy", choices=("greedy", "lm"))
+    parser.add_argument("--noise", type=float, metavar="DB", help="white noise, so far below the speech")
     parser.add_argument("--simulate", action="store_true", help="in virtual time")
     options = parser.parse_args()
+    if options.simulate and options.decoding == "lm":
+        parser.error("the search runs in a thread, which no virtual clock knows: without --simulate")
     cost = None if options.cost == "none" else random_checkpoint.make(Path(options.cost))
-    settings = Settings.model_validate({"precision": options.precision})
+    settings = Settings.model_validate({"precision": options.precision, "decoding": options.decoding})
     result = measure(
-        settings, cost=cost, streams=options.streams, seconds=options.seconds, simulate=options.simulate
+        settings,
+        cost=cost,
+        streams=options.streams,
+        seconds=options.seconds,
+        simulate=options.simulate,
+        noise_db=options.noise,
     )
     print(json.dumps(result, indent=2))
 

@@ -122,12 +122,13 @@ class Transcriber:
         search = self._search(options)
         return search.warnings(options.keywords) if search else ()
 
-    def live_search(self, keywords: Sequence[str] = ()) -> "Search | None":
-        """The search for keywords in live speech, those of the settings too; None where there are none.
+    def live_search(self, keywords: Sequence[str] = (), decoding: Decoding = "greedy") -> "Search | None":
+        """The search for keywords in live speech, those of the settings too, and with the language model
+        where ``decoding`` is "lm"; None where there is nothing to search for.
 
         Raises InvalidRequest.
         """
-        options = replace(Options.defaults(self._settings), decoding="greedy", keywords=clean(keywords))
+        options = replace(Options.defaults(self._settings), decoding=decoding, keywords=clean(keywords))
         return self._search(options)
 
     async def inspect(self, file: BinaryIO, damaged: Damaged = "refuse") -> AudioInfo:

@@ -318,11 +318,13 @@ class _Connection:
             refusal.param = f"{TRANSCRIPTION}.model"
             raise refusal
         search = self._manner.search
-        if asked.keywords != before.transcription.keywords:
+        how = before.transcription
+        if (asked.keywords, asked.decoding) != (how.keywords, how.decoding):
+            make = self._served.transcriber.live_search
             try:
-                search = await asyncio.to_thread(self._served.transcriber.live_search, asked.keywords)
+                search = await asyncio.to_thread(make, asked.keywords, asked.decoding)
             except InvalidRequest as error:
-                error.param = f"{TRANSCRIPTION}.keywords"
+                error.param = f"{TRANSCRIPTION}.{error.param}"
                 raise
         if config.audio.input.format != before.format:
             self._session.append(self._pcm.flush())

@@ -12,6 +12,7 @@ from medasr_service.audio.pcm import PCM16
 from medasr_service.decoding.keywords import MAX_TERMS
 from medasr_service.errors import InvalidRequest
 from medasr_service.live.session import TurnDetection
+from medasr_service.transcriber import Decoding
 
 Json = dict[str, Any]
 EAGERNESS_S = {"low": 2.0, "medium": 1.0, "auto": 1.0, "high": 0.5}  # the pause that ends a turn
@@ -47,7 +48,7 @@ def _none_as_empty(value: Any) -> Any:
 
 
 class Transcription(_Model):
-    """``prompt`` is accepted and changes nothing; ``formatting`` is ours."""
+    """``prompt`` is accepted and changes nothing; ``formatting`` and ``decoding`` are ours."""
 
     model: str | None = None
     language: str | None = Field(None, max_length=35)
@@ -56,6 +57,7 @@ class Transcription(_Model):
     keywords: Annotated[list[str], BeforeValidator(_none_as_empty), Field(max_length=10 * MAX_TERMS)] = []
     delay: None = Field(None, exclude=True)
     formatting: Literal["dictation", "raw"] = "dictation"
+    decoding: Decoding = "greedy"
 
     def asked(self) -> Iterator[tuple[str, str]]:
         """The languages, each with the key that names it."""

@@ -205,9 +205,11 @@ class Search:
         """About these of its keywords."""
         return self._keywords.warnings(keywords)
 
-    def anew(self, start_frame: int) -> "Search":
-        """A search of other frames, for the same keywords."""
-        return Search(self._decoder, use_lm=self._use_lm, keywords=self._keywords, start_frame=start_frame)
+    def anew(self, start_frame: int, after: Sequence[int] = ()) -> "Search":
+        """A search of other frames in the same way; ``after``: the pieces that come before them."""
+        made = Search(self._decoder, use_lm=self._use_lm, keywords=self._keywords, start_frame=start_frame)
+        made._context = list(after)[-CONTEXT_PIECES:]
+        return made
 
     def push(self, emission: Emission, *, final: bool = False) -> list[Token]:
         """The tokens that are settled once these frames are known too."""

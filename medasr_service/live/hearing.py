@@ -122,13 +122,13 @@ class Hearing:
         return Decode(words, window.start_frame, speech)
 
     async def _words(self, emission: Emission, start_frame: int) -> list[Word]:
-        """Keywords come in where no word is given out yet: behind the last that is, nothing is said twice."""
+        """A search begins where no word is given out yet: behind the last that is, nothing is said twice."""
         words = ctc.words(ctc.greedy(emission, self._vocabulary, start_frame=start_frame), self.geometry)
         if self.search is None:
             return words
         given = words[: len(words) - len(self.agreement.fresh(words))]
         begin = _frames(given[-1])[1] if given else start_frame
-        search = self.search.anew(begin)
+        search = self.search.anew(begin, [token.id for word in given for token in word.tokens])
         found = await asyncio.to_thread(search.push, emission[begin - start_frame :], final=True)
         return [*given, *ctc.words(found, self.geometry)]
 

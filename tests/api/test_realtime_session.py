@@ -240,7 +240,37 @@ async def test_only_audio_keeps_an_idle_session(make_app: Callable[..., TestClie
     assert next(said) > 2
 
 
-# --- keywords
+# --- decoding and keywords
+
+
+@needs_flashlight
+def test_a_session_may_search_with_the_language_model(client: TestClient) -> None:
+    clip = CLIPS[0]
+    answer = client.post(
+        "/v1/audio/transcriptions",
+        files={"file": ("a.flac", clip.path.read_bytes())},
+        data={"decoding": "lm"},
+    )
+    with client.websocket_connect(URL) as socket:
+        talk = Talk(socket)
+        talk.hear()
+        asked = update(**AT_16K, turn_detection=None, transcription={"decoding": "lm"})
+        assert shown(talk, asked)["transcription"]["decoding"] == "lm"
+        talk.say(append(pcm(clip.waveform)), COMMIT)
+        assert transcript(talk) == answer.json()["text"]
+        assert shown(talk, update(transcription={"decoding": None}))["transcription"]["decoding"] == "greedy"
+
+
+def test_without_a_language_model_a_session_that_asks_for_it_is_told(
+    make_client: Callable[..., TestClient],
+) -> None:
+    with make_client(lm="off").websocket_connect(URL) as socket:
+        talk = Talk(socket)
+        talk.hear()
+        talk.say(update(transcription={"decoding": "lm"}))
+        error = talk.error()
+        assert error["param"] == "session.audio.input.transcription.decoding"
+        assert "no language model" in error["message"]
 
 
 @needs_flashlight
@@ -307,7 +337,7 @@ def test_the_formats_of_the_beta_are_known(talk: Talk, name: str, kind: str) -> 
 # --- the openai package's types
 
 EVENT: TypeAdapter[Any] = TypeAdapter(RealtimeServerEvent)
-OURS = {"words"}
+OURS = {"words", "raw_text"}
 OURS_OF_A_SESSION = {"demo", "notice"}
 OF_A_SESSION_CREATED = {"id", "object", "expires_at"}  # OpenAI sends them, its package does not declare them
 
@@ -318,7 +348,8 @@ def declared(event: Json) -> Json:
     if session := event.get("session"):
         for key in OURS_OF_A_SESSION | OF_A_SESSION_CREATED:
             session.pop(key, None)
-        session["audio"]["input"]["transcription"].pop("formatting")
+        for ours in ("formatting", "decoding"):
+            session["audio"]["input"]["transcription"].pop(ours)
     return {key: value for key, value in event.items() if key not in OURS}
 
 
