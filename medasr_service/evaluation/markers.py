@@ -8,10 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, get_args
 
-import jiwer
 from rapidfuzz.distance import Levenshtein
 
-from medasr_service.evaluation.scoring import Counts, Found, normalise
+from medasr_service.evaluation.scoring import Counts, Found, normalise, word_counts
 from medasr_service.text import raw
 from medasr_service.text.markers import Kind
 
@@ -53,8 +52,7 @@ def score(reference: str, hypothesis: str) -> Marked:
                 words=len(places),
                 wrong=len(places) - len(found),
             )
-    output = jiwer.process_words([_plain(said)], [_plain(written)])
-    return Marked(Counts(output.hits, output.substitutions, output.deletions, output.insertions), kinds)
+    return Marked(word_counts(_plain(said), _plain(written)), kinds)
 
 
 def _pieces(text: str) -> list[Piece]:

@@ -187,6 +187,11 @@ def score(reference: str, hypothesis: str, classes: Mapping[str, Finder] = CLASS
     )
 
 
+def word_counts(said: str, written: str) -> Counts:
+    """Of two texts that are normalised already."""
+    return _counts(jiwer.process_words([said], [written]))
+
+
 def word_error_rate(references: Sequence[str], hypotheses: Sequence[str]) -> float:
     """Word errors by words of the references, of all texts together."""
     pairs = zip(references, hypotheses, strict=True)
