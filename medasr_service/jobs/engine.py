@@ -20,6 +20,7 @@ from typing import Any
 
 import psycopg
 from dbos import DBOS, DBOSConfig, Serializer, error
+from dbos._serialization import DefaultSerializer
 from filelock import FileLock
 from sqlalchemy.engine import make_url
 
@@ -59,6 +60,14 @@ class Plain(Serializer):
 
     def name(self) -> str:
         return "json"
+
+
+def refuse_pickle(_: DefaultSerializer, serialized_data: str) -> Any:
+    """DBOS reads a row as pickle where the row says so; one that we wrote never does."""
+    raise ValueError("a row in pickle")
+
+
+DefaultSerializer.deserialize = refuse_pickle  # type: ignore[assignment]
 
 
 class Service:

@@ -1,7 +1,9 @@
 """The engine's process, with a service beside it that does what a test says: on SQLite, and on PostgreSQL."""
 
 import asyncio
+import base64
 import os
+import pickle
 import shutil
 import signal
 import subprocess
@@ -13,8 +15,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from dbos._serialization import deserialize_value
 
 from medasr_service.errors import NotReady
+from medasr_service.jobs import engine
 from medasr_service.jobs.store import new_place
 from medasr_service.jobs.worker import Worker
 from tests.conftest import PATIENCE_S, free_port, require
@@ -247,3 +251,11 @@ async def test_a_database_that_dies_in_the_middle_costs_time_alone(postgres: Pos
             await worker.call("job", "job_1")
         await asyncio.to_thread(postgres.start)
         assert (await ended(worker, "job_1"))["state"] == "succeeded"
+
+
+def test_a_row_that_says_it_is_pickle_is_not_read() -> None:
+    """Whoever may write to the database would run what he likes, in the engine's process."""
+    row = base64.b64encode(pickle.dumps("harmless")).decode()
+    with pytest.raises(ValueError, match="pickle"):
+        deserialize_value(row, "py_pickle", engine.Plain())
+    assert deserialize_value('{"a": 1}', "json", engine.Plain()) == {"a": 1}
