@@ -96,7 +96,7 @@ def test_each_screen_and_paper_has_its_layout(open_panel: Opener, realtime: Fake
     page.set_viewport_size({"width": PHONE["width"], "height": PHONE["height"]})
     page.keyboard.press("Shift+F2")
     page.locator("#record[data-on=true]").wait_for()
-    realtime.delta("other", said.replace("*", ""))
+    realtime.delta("item", said.replace("*", ""))
     expect(page.locator("#transcript")).to_contain_text("as before.")
     shot(page, "phone-recording")
     bar, text = page.locator(".dictate").bounding_box(), page.locator("#transcript").bounding_box()

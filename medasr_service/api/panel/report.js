@@ -2,6 +2,7 @@
  * The text of one transcript in the page: words to listen to, doubt marked, edits marked. What is no part of the
  * text, removed words and notes, stands in attributes (style.css shows them): so nothing can copy it.
  */
+import { Flow, parts } from "./flow.js";
 import { final, runs, trouble } from "./transcript.js";
 import { TEXTS } from "./texts.js";
 
@@ -18,6 +19,7 @@ export class Report {
    */
   constructor(element, { onPlay, onWord, onPlace }) {
     this.element = element;
+    this.flow = new Flow(element);
     this.onPlay = onPlay;
     this.onWord = onWord;
     this.onPlace = onPlace;
@@ -45,7 +47,7 @@ export class Report {
     this.element.dataset.view = view;
     const what = `${entry?.id} ${view} ${threshold}`;
     if (what !== this.shown) {
-      this.element.replaceChildren(); // its marks too
+      this.flow.clear(); // its marks too
       this.segments = [];
     }
     [this.shown, this.view, this.threshold] = [what, view, threshold];
@@ -57,7 +59,7 @@ export class Report {
 
   /** Only what has changed: a segment that is shown already is the same object. @param {Segment[]} segments */
   showSegments(segments) {
-    const { segments: before, element } = this;
+    const { segments: before } = this;
     if (before === segments) return;
     this.caret.remove();
     this.mark.remove();
@@ -66,29 +68,19 @@ export class Report {
     while (head < most && before[head] === segments[head]) head++;
     let tail = 0;
     while (tail < most - head && before.at(-1 - tail) === segments.at(-1 - tail)) tail++;
-    const behind = element.children[before.length - tail] ?? null;
-    for (let i = head; i < before.length - tail; i++) element.children[head].remove();
-    const fresh = document.createDocumentFragment();
-    for (const segment of segments.slice(head, segments.length - tail)) fresh.append(this.span(segment));
-    element.insertBefore(fresh, behind);
+    const fresh = segments.slice(head, segments.length - tail).map((segment) => parts(runs(segment, this.view).map((run) => this.node(run))));
+    this.flow.splice(head, before.length - tail - head, fresh);
     this.segments = segments;
     this.timed = null;
   }
 
-  /** @param {Segment} segment */
-  span(segment) {
-    const span = document.createElement("span");
-    span.append(...runs(segment, this.view).map((run) => this.node(run)));
-    return span;
-  }
-
   /** Where the text grows, with what is heard there and not yet sure. @param {Entry|null} entry */
   showCaret(entry) {
-    const { caret, element } = this;
+    const { caret } = this;
     if (entry?.state !== "recording" && entry?.state !== "finishing") return caret.remove();
     if ((caret.dataset.unfinished ?? "") !== entry.unfinished) caret.dataset.unfinished = entry.unfinished;
     if (caret.parentNode) return; // it goes when the text changes
-    element.insertBefore(caret, element.children[entry.live ?? this.segments.length] ?? null);
+    this.flow.insert(caret, entry.live ?? this.segments.length);
   }
 
   /** Where the user is, and the next dictation goes on. @param {Entry|null} entry */
@@ -102,25 +94,25 @@ export class Report {
     this.pointAt(place.start).insertNode(this.mark);
   }
 
-  /** A point of the text: behind what stands before that letter. @param {number} offset */
+  /** A point of the text: behind what stands before that letter, and behind a line end on the next line. @param {number} offset */
   pointAt(offset) {
     const range = document.createRange();
     let at = 0;
     let left = offset;
     while (at < this.segments.length - 1 && final(this.segments[at]).length < left) left -= final(this.segments[at++]).length;
-    range.setStart(this.element, Math.min(at, this.element.childNodes.length));
-    const walker = document.createTreeWalker(this.element.children[at] ?? this.element, NodeFilter.SHOW_TEXT);
-    for (let node = walker.nextNode(); node; node = walker.nextNode()) {
-      const { length } = /** @type {Text} */ (node);
+    range.setStart(this.flow.parts[at]?.[0] ?? this.element, 0);
+    for (const node of this.flow.texts(at)) {
+      const { length } = node;
       if (left > length) {
         left -= length;
         continue;
       }
-      const whole = node.parentElement?.parentElement === this.element ? node : /** @type {Node} */ (node.parentElement);
-      if (left === length) range.setStartAfter(whole);
-      else if (left === 0) range.setStartBefore(whole);
+      const whole = this.flow.isPart(node.parentNode) ? node : /** @type {Node} */ (node.parentNode);
+      if (left === 0) range.setStartBefore(whole);
+      else if (left === length) range.setStartAfter(whole);
       else range.setStart(node, left);
-      break;
+      if (left < length || !node.data.endsWith("\n")) break;
+      left = 0;
     }
     range.collapse(true);
     return range;
@@ -129,12 +121,14 @@ export class Report {
   /** How many letters of the text stand before a point of the page. @param {Node} node @param {number} offset */
   lettersBefore(node, offset) {
     const range = document.createRange();
-    const spans = [...this.element.children].filter((child) => child !== this.caret && child !== this.mark);
-    const at = node === this.element ? -1 : spans.findIndex((span) => span.contains(node));
-    range.selectNodeContents(at < 0 ? this.element : spans[at]);
+    const { at, part } = this.flow.find(node);
+    range.selectNodeContents(at < 0 ? this.element : part);
     range.setEnd(node, offset);
-    const before = at < 0 ? [] : this.segments.slice(0, at);
-    return before.reduce((sum, segment) => sum + final(segment).length, range.toString().length);
+    let letters = range.toString().length;
+    for (const segment of this.segments.slice(0, Math.max(at, 0))) letters += final(segment).length;
+    const own = this.flow.parts[at] ?? [];
+    for (const before of own.slice(0, own.indexOf(part))) letters += before.textContent?.length ?? 0;
+    return letters;
   }
 
   /** The user has selected something, or clicked somewhere. */
