@@ -27,6 +27,9 @@ sys.exit(sys.version_info < (3, 11))
 CHECK
 
 [ -x "$venv/bin/pip" ] || "$python" -m venv "$venv"
+# Of BentoML's telemetry libraries, pip 23 tries version after version for minutes; newer ones see what fits.
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25' ||
+    echo "pip is an old one and cannot be renewed: this may take minutes" >&2
 # Not compiled: what is imported compiles itself then, and most never is.
 pip=("$venv/bin/pip" install --quiet --disable-pip-version-check --no-compile)
 
