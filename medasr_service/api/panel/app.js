@@ -7,7 +7,7 @@
  *               wave.js its sound (sound.js: samples), word.js one word of it (readings.js: what else it may be)
  * dictation.js  microphone (recorder.js, capture.js) to live session (live.js) to text; commands, templates and
  *               vocabulary have modules of their own, settings.js the dialog in which they are set
- * files.js      files to transcribe, upload.js one of them, recordings.js the list of all
+ * files.js      files to transcribe, upload.js one of them, jobs.js a long one, recordings.js the list of all
  * saving.js     what leaves by a button, leaving.js what leaves by hand; docx.js, fhir.js, subtitles.js: the kinds
  * keeping.js    what the browser keeps where its user says so, in vault.js
  * service.js    where the service is, key.js whether it takes the key; texts.js: what the page says

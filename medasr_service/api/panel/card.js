@@ -89,7 +89,7 @@ function showTrouble(entry) {
   $("incomplete").hidden = !entry?.message || isActive(entry);
   setText($("incomplete-text"), entry?.message ?? "");
   setText($("again"), entry?.kind === "dictation" ? T.transcribe : T.tryAgain);
-  $("again").hidden = !entry?.audio || isActive(entry);
+  $("again").hidden = !(entry?.audio || entry?.job) || isActive(entry);
 }
 
 /** @param {Entry|null} entry */

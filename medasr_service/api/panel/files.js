@@ -1,12 +1,15 @@
-/** Files to transcribe: a queue, one at a time, while others wait. */
+/** Files to transcribe: a queue, one at a time, while others wait; long ones by jobs, where the service has them. */
 import { library } from "./library.js";
 import { replaced } from "./replacements.js";
 import { $, announce, endProblem, onClick } from "./page.js";
 import { withLosses } from "./changes.js";
-import { address, explain, lookAtService } from "./service.js";
+import { explain, lookAtService } from "./service.js";
 import { askForKey, keyProblem } from "./settings.js";
+import { end, follow, newKey, note, unfinished } from "./jobs.js";
+import { keepNow, restored } from "./keeping.js";
+import { lengthOf } from "./sound.js";
 import { changed, drop, isActive, makeEntry, onChange, select, state } from "./state.js";
-import { Cancelled, ServiceError, transcribe } from "./upload.js";
+import { ServiceError, submit, transcribe } from "./upload.js";
 import { TEXTS } from "./texts.js";
 import { makeSegment, summary } from "./transcript.js";
 
@@ -14,8 +17,10 @@ import { makeSegment, summary } from "./transcript.js";
 
 const T = TEXTS.files;
 
-/** @type {{entry: Entry, abort: AbortController}|null} */
+/** @type {Entry|null} that is sent */
 let current = null;
+/** All that are worked on. @type {Map<Entry, AbortController>} */
+const under = new Map();
 
 /** @param {Iterable<File>} files */
 function add(files) {
@@ -32,8 +37,8 @@ function add(files) {
  * @param {Entry} entry @param {{decoding?: string, name?: string}} [how]
  */
 export function transcribeAgain(entry, { decoding = "", name = TEXTS.again.allOf(entry.name) } = {}) {
-  if (!entry.audio || isActive(entry)) return;
-  if (entry.kind === "file" && !entry.segments.length) {
+  if (isActive(entry) || !(entry.audio || entry.job)) return;
+  if (entry.job || (entry.kind === "file" && !entry.segments.length)) {
     entry.state = "waiting";
     return changed();
   }
@@ -43,49 +48,115 @@ export function transcribeAgain(entry, { decoding = "", name = TEXTS.again.allOf
   select(again);
 }
 
+/** It goes from the page, and from the service. @param {Entry} entry */
+export function leave(entry) {
+  under.get(entry)?.abort();
+  if (entry.job) end(entry.job);
+  drop(entry);
+}
+
 /** @param {Entry} entry */
 export function cancel(entry) {
-  if (current?.entry === entry) current.abort.abort();
-  drop(entry);
+  leave(entry);
   announce(T.cancelled(entry.name));
 }
 
-/** The oldest file that waits. */
-async function next() {
-  const entry = state.entries.findLast((each) => each.state === "waiting");
-  if (current || !entry || state.service !== "ready") return;
-  const abort = new AbortController();
-  current = { entry, abort };
-  try {
-    await run(entry, abort.signal);
-  } catch (error) {
-    if (!(error instanceof Cancelled)) await failed(entry, /** @type {Error} */ (error));
-  } finally {
-    current = null;
-  }
+/** Jobs go on side by side; of the rest, the oldest file that waits. */
+function next() {
+  if (state.service !== "ready") return;
+  const waiting = state.entries.filter((each) => each.state === "waiting");
+  for (const entry of waiting) if (entry.job) work(entry, followed);
+  const entry = waiting.findLast((each) => !each.job);
+  if (!current && entry) send(entry);
+}
+
+/** @param {Entry} entry */
+async function send(entry) {
+  current = entry;
+  await work(entry, run);
+  current = null;
   changed();
 }
 
-/** @param {Entry} entry @param {AbortSignal} signal @throws {ServiceError|Cancelled} */
+/** @param {Entry} entry @param {(entry: Entry, signal: AbortSignal) => Promise<void>} doing */
+async function work(entry, doing) {
+  const abort = new AbortController();
+  under.set(entry, abort);
+  try {
+    await doing(entry, abort.signal);
+  } catch (error) {
+    if (!abort.signal.aborted) await failed(entry, /** @type {Error} */ (error));
+  }
+  if (under.get(entry) === abort) under.delete(entry);
+  changed();
+}
+
+/** @param {Entry} entry @param {Partial<Entry>} news */
+function update(entry, news) {
+  Object.assign(entry, news);
+  changed();
+}
+
+/** @param {Entry} entry */
+const watcherOf = (entry) => ({
+  onSent: (/** @type {number} */ fraction) =>
+    update(entry, fraction < 1 ? { state: "uploading", progress: fraction } : { state: "working", progress: null }),
+  onSegment: (/** @type {Record<string, any>} */ event) =>
+    update(entry, { state: "working", segments: [...entry.segments, replaced(toSegment(event))] }),
+  onProgress: (/** @type {number} */ seconds, /** @type {number|null} */ duration) =>
+    update(entry, { state: "working", progress: duration ? Math.min(1, seconds / duration) : null, duration: duration ?? 0 }),
+});
+
+/** @param {Entry} entry @param {AbortSignal} signal @throws {ServiceError} */
 async function run(entry, signal) {
-  const file = /** @type {Blob} */ (entry.audio);
-  const { keywords } = library;
-  const job = { url: address("v1/audio/transcriptions"), key: state.key, file, name: entry.name, signal, keywords, decoding: entry.decoding };
-  const update = (/** @type {Partial<Entry>} */ news) => {
-    Object.assign(entry, news);
-    changed();
-  };
-  update({ state: "uploading", progress: 0, message: "", segments: [] });
-  const done = await transcribe(job, {
-    onSent: (fraction) => update(fraction < 1 ? { state: "uploading", progress: fraction } : { state: "working", progress: null }),
-    onSegment: (event) => update({ state: "working", segments: [...entry.segments, replaced(toSegment(event))] }),
-    onProgress: (seconds, duration) =>
-      update({ state: "working", progress: duration ? Math.min(1, seconds / duration) : null, duration }),
-  });
+  update(entry, { state: "uploading", progress: 0, message: "", segments: [] });
+  const asked = { file: /** @type {Blob} */ (entry.audio), name: entry.name, keywords: library.keywords, decoding: entry.decoding };
+  const watcher = watcherOf(entry);
+  const asJob = await isLong(asked.file);
+  if (signal.aborted) return;
+  if (!asJob) return finish(entry, await transcribe(asked, signal, watcher));
+  const words = JSON.stringify([asked.keywords, asked.decoding]);
+  if (entry.submission?.asked !== words) entry.submission = { key: newKey(), asked: words };
+  const job = await submit(asked, entry.submission.key, signal, watcher.onSent);
+  if (signal.aborted) return end(job);
+  note(job, entry.created);
+  update(entry, { job, state: "waiting", progress: null });
+}
+
+/** Whether it goes as a job. @param {Blob} file */
+async function isLong(file) {
+  if (!state.hasJobs) return false;
+  const seconds = await lengthOf(file);
+  return seconds === null ? file.size >= state.jobFrom.bytes : seconds >= state.jobFrom.seconds;
+}
+
+/** @param {Entry} entry @param {AbortSignal} signal @throws {ServiceError|Cancelled} */
+async function followed(entry, signal) {
+  update(entry, { state: "queued", progress: null, message: "", segments: [] });
+  const onQueued = () => update(entry, { state: "queued" });
+  try {
+    finish(entry, await follow(entry.job, signal, { ...watcherOf(entry), onQueued }));
+  } catch (error) {
+    if (error instanceof ServiceError && error.status !== 401 && !signal.aborted) await settled(entry); // it will come to nothing
+    throw error;
+  }
+  await settled(entry);
+}
+
+/** What was to come of a job has come: nothing of it is left at the service. @param {Entry} entry */
+async function settled(entry) {
+  const { job } = entry;
+  update(entry, { job: "", submission: null });
+  await keepNow();
+  end(job);
+}
+
+/** @param {Entry} entry @param {Record<string, any>} done the last event */
+function finish(entry, done) {
   const { model, notice } = done;
   const segments = withLosses(entry.segments, done.lost ?? []);
   const warnings = (done.warnings ?? []).map((/** @type {{message: string}} */ { message }) => message);
-  update({ state: "done", segments, warnings, duration: done.duration ?? entry.duration, about: { model, ...(notice ? { notice } : {}) } });
+  update(entry, { state: "done", segments, warnings, duration: done.duration ?? entry.duration, about: { model, ...(notice ? { notice } : {}) } });
   endProblem("key");
   announce(T.transcribed(entry.name, summary(entry, state.threshold)));
 }
@@ -93,6 +164,16 @@ async function run(entry, signal) {
 /** @param {Record<string, any>} event @returns {Segment} */
 function toSegment({ delta, segment, words }) {
   return makeSegment({ id: String(segment?.id), text: delta, raw: segment?.raw_text ?? delta, words: words ?? [] });
+}
+
+/** A job of a page that is gone. @param {string} job @param {Date} created */
+function takeUp(job, created) {
+  if (state.entries.some((entry) => entry.job === job)) return changed(); // kept with the user's consent
+  const time = created.toLocaleTimeString(TEXTS.language, { hour: "2-digit", minute: "2-digit" });
+  const entry = makeEntry({ kind: "file", name: T.fromBefore(time), state: "waiting", audio: null });
+  state.entries.unshift(Object.assign(entry, { job, created }));
+  if (state.selected) changed();
+  else select(entry);
 }
 
 /** What had been transcribed stays. @param {Entry} entry @param {Error} error */
@@ -137,3 +218,4 @@ $("files").addEventListener("change", () => {
 });
 wireDrop();
 onChange(next);
+restored.then(() => unfinished(takeUp));

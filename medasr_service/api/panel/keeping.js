@@ -71,12 +71,17 @@ async function keepOne(into, entry) {
   before.blocks += fresh.length;
 }
 
-let isBusy = false;
+/** @type {Promise<void>|null} */
+let looking = null;
 
 /** Everything that has changed since the last look. */
-async function look() {
-  if (!vault || isBusy) return;
-  isBusy = true;
+function look() {
+  looking ??= keepAll().finally(() => (looking = null));
+  return looking;
+}
+
+async function keepAll() {
+  if (!vault) return;
   try {
     const into = vault;
     await Promise.all(state.entries.map((entry) => keepOne(into, entry)));
@@ -87,8 +92,6 @@ async function look() {
     vault = null;
     showProblem(T.noRoom(/** @type {Error} */ (error).name));
     changed();
-  } finally {
-    isBusy = false;
   }
 }
 
@@ -111,10 +114,16 @@ async function bring(from, uid, data) {
     dictated: recorded(dictated, isFile ? blocks : []),
   });
   if (entry.state === "recording" || entry.state === "finishing") Object.assign(entry, { state: "incomplete", message: T.cutOff });
-  if (entry.state === "uploading" || entry.state === "working") Object.assign(entry, { state: "waiting", segments: [], progress: null });
+  if (["uploading", "queued", "working"].includes(entry.state)) Object.assign(entry, { state: "waiting", segments: [], progress: null });
   if (!isFile && entry.audio) entry.duration = (entry.audio.size - HEADER) / 32_000;
   kept.set(entry, { uid, segments: entry.segments, state: "", name: entry.name, audio: entry.audio, dictated: entry.dictated, blocks: 0 });
   return entry;
+}
+
+/** All that has changed, before what it came from goes. */
+export async function keepNow() {
+  await looking;
+  await look();
 }
 
 /** What a crash, or a closed tab, had left. */
@@ -162,4 +171,6 @@ $("keep").addEventListener("change", () => ($("keep").checked ? begin() : end())
 onClick("keep-forget", end);
 setInterval(look, PAUSE_MS);
 document.addEventListener("visibilitychange", look);
-restore().catch((/** @type {Error} */ error) => showProblem(T.noRoom(error.name)));
+
+/** Once what was kept is here again. */
+export const restored = restore().catch((/** @type {Error} */ error) => showProblem(T.noRoom(error.name)));

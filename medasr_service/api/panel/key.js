@@ -17,7 +17,7 @@ export async function checkKey() {
   for (const entry of state.entries) {
     if (!entry.wantsKey) continue;
     entry.wantsKey = false;
-    if (entry.state === "failed") entry.state = "waiting";
+    if (entry.state === "failed" || entry.job) entry.state = "waiting";
   }
   changed();
 }

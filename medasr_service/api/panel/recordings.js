@@ -1,7 +1,7 @@
 /** The list of recordings: what each one is doing, which is shown, and away with it. */
-import { cancel } from "./files.js";
+import { cancel, leave } from "./files.js";
 import { $, announce, clock, setText } from "./page.js";
-import { drop, isActive, onChange, select, state } from "./state.js";
+import { isActive, onChange, select, state } from "./state.js";
 import { hasText, isEdited } from "./transcript.js";
 import { TEXTS } from "./texts.js";
 
@@ -13,10 +13,12 @@ const T = TEXTS.recordings;
 export function stateText(entry) {
   const percent = entry.progress === null ? "" : ` ${Math.floor(entry.progress * 100)} %`;
   const length = clock(Math.round(entry.duration));
+  if (entry.job && isActive(entry) && state.service === "lost") return T.waitingForService;
   return {
     waiting: state.service === "ready" ? T.waiting : T.waitingForService,
     uploading: T.sending + percent,
-    working: T.transcribing + percent,
+    queued: T.queued,
+    working: entry.job && entry.progress !== null ? T.heard(clock(entry.progress * entry.duration), length) : T.transcribing + percent,
     recording: T.recording,
     finishing: T.finishing,
     incomplete: T.incomplete(length),
@@ -82,7 +84,7 @@ function showProgress(shown, entry) {
 function remove(entry) {
   const isLost = hasText(entry) && !entry.saved;
   if (isLost && !window.confirm(T.sure(entry.name))) return;
-  drop(entry);
+  leave(entry);
   announce(T.removed(entry.name));
   /** @type {HTMLElement} */ ($("entries").querySelector(".entry") ?? $("choose")).focus();
 }
@@ -100,5 +102,6 @@ onChange(() => {
 });
 
 window.addEventListener("beforeunload", (event) => {
-  if (state.entries.some((entry) => isActive(entry) || (hasText(entry) && !entry.saved))) event.preventDefault();
+  const isLost = (/** @type {Entry} */ entry) => !entry.job && (isActive(entry) || (hasText(entry) && !entry.saved)); // a job comes back
+  if (state.entries.some(isLost)) event.preventDefault();
 });

@@ -32,6 +32,7 @@ export async function lookAtService() {
     state.notice = health.demo ? String(health.notice ?? "") : "";
     if (typeof health.low_confidence === "number") state.lowConfidence = health.low_confidence;
     state.hasDocs = health.docs === true;
+    state.hasJobs = health.jobs === true;
     const decodings = (health.decodings ?? []).map(String);
     if (decodings.join() !== state.decodings.join()) state.decodings = decodings;
     state.service = answer.ok ? "ready" : "starting";

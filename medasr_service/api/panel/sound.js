@@ -28,3 +28,24 @@ export async function samples(blob, from, until) {
 
 /** A part of a recording as a file. @param {Blob} blob @param {number} from seconds @param {number} until @throws {Error} */
 export const clip = async (blob, from, until) => wav([await samples(blob, from, until)]);
+
+const LOOK_MS = 5000;
+
+/** How long a file is; null where the browser cannot tell. @param {Blob} blob @returns {Promise<number|null>} seconds */
+export async function lengthOf(blob) {
+  const url = URL.createObjectURL(blob);
+  const audio = new Audio();
+  audio.preload = "metadata";
+  try {
+    const seconds = await new Promise((resolve) => {
+      audio.onloadedmetadata = () => resolve(audio.duration);
+      audio.onerror = () => resolve(NaN);
+      setTimeout(() => resolve(NaN), LOOK_MS);
+      audio.src = url;
+    });
+    return Number.isFinite(seconds) ? seconds : null;
+  } finally {
+    audio.removeAttribute("src");
+    URL.revokeObjectURL(url);
+  }
+}

@@ -8,6 +8,13 @@ export const state = {
   model: "",
   notice: "",
   hasDocs: false,
+  hasJobs: false,
+  /**
+   * From where on a file goes as a job: what is shorter is transcribed before anyone closes the page, or a proxy gives
+   * up (100 s), and needs no second request. Bytes count where the browser cannot say the length: it opens what people
+   * have but for formats of dictation devices, and 32 kbit/s is much for those.
+   */
+  jobFrom: { seconds: 300, bytes: 1_200_000 },
   key: "",
   /** @type {string[]} what the service can do: "lm" where it has a language model */
   decodings: [],
@@ -62,6 +69,8 @@ export function makeEntry(given) {
     saved: false,
     about: {},
     warnings: [],
+    job: "",
+    submission: null,
     decoding: "",
     wantsKey: false,
     ...given,
@@ -69,7 +78,7 @@ export function makeEntry(given) {
 }
 
 /** @param {Entry} entry */
-export const isActive = (entry) => ["waiting", "uploading", "working", "recording", "finishing"].includes(entry.state);
+export const isActive = (entry) => ["waiting", "uploading", "queued", "working", "recording", "finishing"].includes(entry.state);
 
 /** @param {Entry|null} entry */
 export function select(entry) {

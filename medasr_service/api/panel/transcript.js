@@ -38,7 +38,7 @@
  * @property {"dictation"|"file"} kind
  * @property {string} name
  * @property {Date} created
- * @property {"waiting"|"uploading"|"working"|"recording"|"finishing"|"done"|"incomplete"|"failed"} state
+ * @property {"waiting"|"uploading"|"queued"|"working"|"recording"|"finishing"|"done"|"incomplete"|"failed"} state
  * @property {number|null} progress 0 to 1, null where it is not known
  * @property {string} message why it failed
  * @property {number} duration seconds
@@ -55,6 +55,8 @@
  * @property {boolean} wantsKey it failed for want of a key that the service takes
  * @property {boolean} saved whether the user has taken the text out of the page
  * @property {Record<string, unknown>} about model, notice
+ * @property {string} job the id of the service's job that transcribes it, "" where there is none
+ * @property {{key: string, asked: string}|null} submission sent again as it was, it is the same job
  * @property {string} decoding how it is to be transcribed: "" as the service is set
  * @property {string[]} warnings what the service says of the recording
  *
