@@ -102,7 +102,13 @@ def events(service: Service, job: str, last: int) -> Iterator[tuple[int, dict[st
                 yield number, json.loads(line.removeprefix("data: "))
 
 
-def run(start: Callable[[], Service], kills: int, chance: random.Random, clips: int = 24) -> Service:
+def run(
+    start: Callable[[], Service],
+    kills: int,
+    chance: random.Random,
+    clips: int = 24,
+    longest_s: float = LONGEST_S,
+) -> Service:
     """Kills so many processes, one after another, under jobs; the service that is left."""
     service = start()
     service.wait_until_ready()
@@ -126,7 +132,7 @@ def run(start: Callable[[], Service], kills: int, chance: random.Random, clips: 
                     break
             if done == kills:
                 continue
-            time.sleep(chance.uniform(0, LONGEST_S))
+            time.sleep(chance.uniform(0, longest_s))
             kind = KINDS[done % len(KINDS)]
             if victim := process(service, kind):
                 victim.kill()

@@ -192,7 +192,7 @@ async def test_jobs_are_named_limited_listed_deleted_and_swept(tmp_path: Path) -
 
 async def test_an_engine_that_hangs_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("medasr_service.jobs.worker.PING_S", 0.05)
-    monkeypatch.setattr("medasr_service.jobs.worker.HANGS_S", 5.0)
+    monkeypatch.setattr("medasr_service.jobs.worker.HANGS_S", 2.0)
     doing = Doing()
     doing.gate.clear()
     async with running(sqlite(tmp_path), doing) as worker:
@@ -239,7 +239,9 @@ async def test_a_machine_that_dies_leaves_its_jobs_to_another(postgres: Postgres
 
 
 @pytest.mark.needs("postgresql")
-async def test_a_database_that_dies_in_the_middle_costs_time_alone(postgres: Postgres) -> None:
+async def test_a_database_that_dies_in_the_middle_costs_time_alone(
+    postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
     doing = Doing()
     doing.gate.clear()
     async with running(url_of(postgres), doing) as worker:
@@ -247,8 +249,10 @@ async def test_a_database_that_dies_in_the_middle_costs_time_alone(postgres: Pos
         await until(lambda: doing.count("hear") == 1)
         await asyncio.to_thread(postgres.stop)
         doing.gate.set()
-        with pytest.raises(NotReady):
-            await worker.call("job", "job_1")
+        with monkeypatch.context() as impatient:
+            impatient.setattr("medasr_service.jobs.worker.AWAY_S", 0.5)  # whoever asks gives up soon
+            with pytest.raises(NotReady):
+                await worker.call("job", "job_1")
         await asyncio.to_thread(postgres.start)
         assert (await ended(worker, "job_1"))["state"] == "succeeded"
 

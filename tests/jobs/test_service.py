@@ -374,12 +374,15 @@ def test_health_says_that_there_are_jobs(mine: httpx.Client, service: Service) -
 def test_whatever_process_is_killed_nothing_is_lost_and_nothing_comes_twice(
     start_service: Callable[..., Service], tmp_path: Path
 ) -> None:
-    """Then SIGTERM in the middle of a job: the service leaves at once, and the next one goes on."""
+    """Then SIGTERM in the middle of a job: the service leaves at once, and the next one goes on.
+
+    One kill of each kind; each night fifty of them, in longer recordings.
+    """
 
     def start() -> Service:
         return start_service(**kills.settings(tmp_path))
 
-    service = kills.run(start, 4, random.Random(5), clips=10)
+    service = kills.run(start, len(kills.KINDS), random.Random(5), clips=6, longest_s=1.0)
     job = kills.submit(service, LONG, response_format="text")
     while kills.asked(service, job).json()["status"] == "queued":
         time.sleep(0.05)
