@@ -8,6 +8,8 @@ response format "text".
 """
 
 import html
+import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +17,7 @@ from medasr_service.text import losses, pages
 from medasr_service.text.transcript import Transcript, Word
 
 UNDERLINED, MISSING, PLAIN = "\033[4;33m", "\033[1;41;97m", "\033[0m"  # in yellow; white on red
+_WORD = re.compile(r"\S*[^\W_]\S*")
 _SIGNS = {False: ("[?", "?]"), True: ("[!", "!]")}
 
 
@@ -86,11 +89,12 @@ mark.missing { color: var(--bad-ink); background: var(--bad); font-weight: 600; 
 def to_html(transcript: Transcript, *, low: float, name: str, notice: str = "") -> str:
     """A page of its own; each word tells its times when pointed at. ``notice`` is about the model."""
     found = list(parts(losses.marked(transcript).words, low))
+    count = word_count("".join(part.space + part.text for part in found))
     missing = sum(part.missing for part in found)
     doubtful = sum(part.doubtful and not part.missing for part in found)
     fill = f" Left to be filled in, in another colour: {missing:,}." if missing else ""
     about = (
-        f"{_clock(transcript.duration)} of audio, {len(found):,} words, {doubtful:,} of them doubtful:"
+        f"{_clock(transcript.duration)} of audio, {count:,} words, {doubtful:,} doubtful:"
         f" marked, with a probability below {low:g}. Point at a word for its times. Also a word without"
         " a mark may be wrong: read all of it before you sign." + fill
     )
@@ -102,6 +106,11 @@ def to_html(transcript: Transcript, *, low: float, name: str, notice: str = "") 
         f'<div class="text">{"".join(map(_span, found))}</div>',
     ]
     return pages.page(name, "\n".join(body), style=_STYLE)
+
+
+def word_count(text: str) -> int:
+    """As the panel counts: a word is what stands between two white spaces, and has a letter or a digit."""
+    return len(_WORD.findall(text))
 
 
 def _span(part: Part) -> str:
@@ -119,6 +128,6 @@ def _span(part: Part) -> str:
 
 def _clock(seconds: float) -> str:
     """Hours where there are any, minutes, seconds and tenths."""
-    tenths = round(seconds * 10)
+    tenths = math.floor(seconds * 10 + 0.5)  # halves up, as in the panel
     hours, minutes = tenths // 36_000, tenths // 600 % 60
     return (f"{hours}:{minutes:02}" if hours else f"{minutes}") + f":{tenths % 600 / 10:04.1f}"

@@ -111,7 +111,9 @@ def test_a_connection_lost_in_the_middle_loses_nothing(open_panel: Opener, realt
     assert text_of(page) == "The lungs are clear"
     expect(page.locator(".entry .state")).to_contain_text("Incomplete")
     page.get_by_role("button", name="Transcribe the recording").click()
-    expect(page.locator(".entry .state").first).to_have_text(re.compile(r"^0:\d\d$"))  # heard, by the service
+    expect(page.locator(".entry .state").first).to_have_text(
+        re.compile(r"^0:\d\d\.\d$")
+    )  # heard, by the service
     assert page.locator(".entry").count() == 2
     assert "No acute" in text_of(page)
     shot(page, "recovered")
@@ -227,7 +229,7 @@ def test_a_key_is_asked_for_and_kept_in_memory_only(open_panel: Opener, realtime
     page.keyboard.type("secret-0123456789")
     page.keyboard.press("Enter")
     expect(page.locator("#settings")).to_be_hidden()
-    expect(page.locator(".entry .state")).to_have_text("0:09")  # it is tried again by itself
+    expect(page.locator(".entry .state")).to_have_text("0:08.8")  # it is tried again by itself
     assert keys[-1] == "Bearer secret-0123456789"
     assert page.evaluate("JSON.stringify([localStorage, sessionStorage])") == "[{},{}]"
     page.get_by_role("button", name="Settings").click()

@@ -91,3 +91,25 @@ def test_a_report_comes_back_with_its_changes_and_without_those_removed(
     page.reload()
     page.locator("#service[data-state=ready]").wait_for()
     expect(page.locator(".entry")).to_have_count(0)
+
+
+def test_the_time_limit_counts_while_the_page_is_open(open_panel: Opener, realtime: FakeRealtime) -> None:
+    def before(page: Page) -> None:
+        page.clock.install()
+        realtime.install(page)
+
+    page = open_panel(before=before)
+    page.get_by_label("Keep them in this browser").check()
+    realtime.on_commit = lambda fake: fake.complete("item", "Lungs are clear.")
+    start(page)
+    stop(page)
+    kept(page, lambda ids, _: {"report", "audio"} <= set(ids))
+    page.clock.fast_forward("23:00:00")
+    page.wait_for_timeout(500)
+    assert set(page.evaluate(STORED)["ids"]) == {"report", "audio"}
+    page.clock.fast_forward("01:05:00")
+    kept(page, lambda ids, _: not ids)
+    page.clock.fast_forward(5000)  # some looks more: it is not written again
+    page.wait_for_timeout(500)
+    assert page.evaluate(STORED)["ids"] == []
+    assert text_of(page) == "Lungs are clear."

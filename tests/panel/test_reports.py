@@ -302,7 +302,7 @@ def test_a_wrong_key_is_noticed_at_once_and_the_right_one_tries_again(open_panel
     shot(page, "key-wrong")
     page.fill("#key", "right-0123456789")
     page.keyboard.press("Enter")
-    expect(page.locator(".entry .state")).to_have_text(re.compile(r"^0:\d\d$"))  # nobody asked again
+    expect(page.locator(".entry .state")).to_have_text(re.compile(r"^0:\d\d\.\d$"))  # nobody asked again
     expect(page.locator("#problem")).to_be_hidden()
 
 

@@ -4,7 +4,7 @@ import { closeEditor, isEditing, openEditor } from "./editor.js";
 import { shown } from "./hotkey.js";
 import { library } from "./library.js";
 import { LiveSession } from "./live.js";
-import { $, announce, clock, onClick, setText, showProblem } from "./page.js";
+import { $, announce, clock, length, onClick, setText, showProblem } from "./page.js";
 import { lengthOf_s, MicrophoneError, RATE, record, wav } from "./recorder.js";
 import { explain, lookAtService, realtimeAddress, serviceText } from "./service.js";
 import { askForKey, listMicrophones, microphone } from "./settings.js";
@@ -454,7 +454,7 @@ async function stop() {
 
 /** No words: silence leaves nothing behind, and what made a sound is kept to be heard again. @param {Dictation} dictation */
 function nothing({ entry, isNew, before, loudest, seconds }) {
-  const told = T.nothingIn(clock(Math.round(seconds)));
+  const told = T.nothingIn(length(seconds));
   if (!isNew) {
     Object.assign(entry, { state: before.state, message: "" });
     return showProblem(told);

@@ -3,7 +3,7 @@ import { announce, $, onClick, setText, showProblem } from "./page.js";
 import { wav, HEADER } from "./recorder.js";
 import { changed, makeEntry, onChange, select, state } from "./state.js";
 import { TEXTS } from "./texts.js";
-import { canKeep, isKeeping, Vault } from "./vault.js";
+import { canKeep, isKeeping, LOOK_MS, Vault } from "./vault.js";
 
 /** @typedef {import("./transcript.js").Entry} Entry @typedef {import("./transcript.js").Segment} Segment @typedef {import("./transcript.js").Version} Version */
 
@@ -95,6 +95,11 @@ async function keepAll() {
   }
 }
 
+/** The time limit counts while the page is open, too. What it has taken is not written again, unless it changes. */
+async function expire() {
+  await vault?.expire().catch((/** @type {Error} */ error) => showProblem(T.noRoom(error.name)));
+}
+
 /** @param {Vault} from @param {string} uid @param {ArrayBuffer} data @returns {Promise<Entry>} */
 async function bring(from, uid, data) {
   const plain = read(data);
@@ -170,7 +175,11 @@ onChange(() => {
 $("keep").addEventListener("change", () => ($("keep").checked ? begin() : end()));
 onClick("keep-forget", end);
 setInterval(look, PAUSE_MS);
-document.addEventListener("visibilitychange", look);
+setInterval(expire, LOOK_MS);
+document.addEventListener("visibilitychange", () => {
+  look();
+  expire(); // a page in the background, or of a machine that slept, has had no timer
+});
 
 /** Once what was kept is here again. */
 export const restored = restore().catch((/** @type {Error} */ error) => showProblem(T.noRoom(error.name)));

@@ -41,3 +41,9 @@ export function clock(seconds) {
   const shown = parts[0] ? parts : parts.slice(1);
   return shown.map((n, i) => (i ? String(n).padStart(2, "0") : n)).join(":");
 }
+
+/** How long a recording is, as the service's own pages tell it: 75.04 as "1:15.0". @param {number} seconds */
+export function length(seconds) {
+  const tenths = Math.round(10 * seconds);
+  return `${clock(Math.floor(tenths / 10))}.${tenths % 10}`;
+}

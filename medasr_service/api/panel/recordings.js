@@ -1,6 +1,6 @@
 /** The list of recordings: what each one is doing, which is shown, and away with it. */
 import { cancel, leave } from "./files.js";
-import { $, announce, clock, setText } from "./page.js";
+import { $, announce, clock, length, setText } from "./page.js";
 import { isActive, onChange, select, state } from "./state.js";
 import { hasText, isEdited } from "./transcript.js";
 import { TEXTS } from "./texts.js";
@@ -12,18 +12,17 @@ const T = TEXTS.recordings;
 /** @param {Entry} entry */
 export function stateText(entry) {
   const percent = entry.progress === null ? "" : ` ${Math.floor(entry.progress * 100)} %`;
-  const length = clock(Math.round(entry.duration));
   if (entry.job && isActive(entry) && state.service === "lost") return T.waitingForService;
   return {
     waiting: state.service === "ready" ? T.waiting : T.waitingForService,
     uploading: T.sending + percent,
     queued: T.queued,
-    working: entry.job && entry.progress !== null ? T.heard(clock(entry.progress * entry.duration), length) : T.transcribing + percent,
+    working: entry.job && entry.progress !== null ? T.heard(clock(entry.progress * entry.duration), clock(Math.round(entry.duration))) : T.transcribing + percent,
     recording: T.recording,
     finishing: T.finishing,
-    incomplete: T.incomplete(length),
+    incomplete: T.incomplete(length(entry.duration)),
     failed: T.failed,
-    done: length + (isEdited(entry) ? T.edited : ""),
+    done: length(entry.duration) + (isEdited(entry) ? T.edited : ""),
   }[entry.state];
 }
 

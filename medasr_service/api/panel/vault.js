@@ -6,6 +6,8 @@
 const NAME = "medasr-vault";
 const KEPT_MS = 24 * 3600 * 1000;
 
+export const LOOK_MS = 60_000; // between two looks at what is older
+
 /** @typedef {{id: string, at: number, iv: BufferSource, data: ArrayBuffer}} Sealed */
 
 /** @template T @param {IDBRequest<T>} request @returns {Promise<T>} */
