@@ -22,6 +22,7 @@ from medasr_service.jobs.sealed import Broken, Seal
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 READ_BYTES = 1 << 18
+TRIES = 10  # to remove a place in which somebody still moves files
 PLACE = re.compile(r"[0-9a-f]{28}")
 WORK = ("sound", "info", "window-*", "part-*")  # of no use once the result is there
 
@@ -92,8 +93,10 @@ class Store:
     def remove(self, place: str, *names: str) -> None:
         """These files, which may be patterns; without any, the whole place."""
         if not names:
-            with suppress(FileNotFoundError):
-                self._files.rm(self._path(place), recursive=True)
+            for _ in range(TRIES):  # a file that goes by itself meanwhile ends it, and the rest stays
+                with suppress(FileNotFoundError):
+                    self._files.rm(self._path(place), recursive=True)
+                    return
             return
         for name in names:
             found = self._files.glob(self._path(place, name)) if "*" in name else [self._path(place, name)]

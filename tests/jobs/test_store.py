@@ -77,6 +77,23 @@ def test_files_go_by_name_by_pattern_and_with_their_place(store: Store) -> None:
     assert store.places() == []
 
 
+def test_a_file_that_goes_by_itself_meanwhile_keeps_no_other(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.write(PLACE, "sound", [b"x"])
+    remove, calls = store._files.rm, []
+
+    def rm(path: str, recursive: bool) -> None:
+        calls.append(path)
+        if len(calls) == 1:
+            raise FileNotFoundError  # as shutil.rmtree does, in the middle
+        remove(path, recursive=recursive)
+
+    monkeypatch.setattr(store._files, "rm", rm)
+    store.remove(PLACE)
+    assert files(store) == set()
+
+
 @pytest.mark.parametrize("place", ["", ".", "..", "../x", "a" * 27, PLACE + "/x", PLACE.upper()])
 def test_nothing_but_a_place_is_touched(store: Store, place: str) -> None:
     with pytest.raises(ValueError, match="no place"):
