@@ -1,8 +1,9 @@
 """What the workflow's steps do, in the process of the service: each may be done again, and does the same."""
 
+import asyncio
 import logging
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import aclosing
 from typing import Any, BinaryIO
@@ -58,6 +59,7 @@ class Steps:
         self._urls = Allowed(settings.job_url_hosts)
         self._webhooks = Allowed(settings.job_webhook_hosts)
         self._hearings: dict[str, Hearing] = {}
+        self._under_way: defaultdict[str, set[asyncio.Task[Any]]] = defaultdict(set)
         self._tries: Counter[str] = Counter()
         self._ended: set[str] = set()  # by their clients; the workflow is about to hear of it
         self._steps: dict[str, Callable[..., Awaitable[Any]]] = {
@@ -75,7 +77,7 @@ class Steps:
         if place in self._ended and name in HEARING:
             return OVER
         try:
-            return await self._steps[name](*arguments)
+            return await self._run(name, arguments)
         except NotReady:  # the model, the disk: the service's own
             await self.forget(place)
             raise
@@ -83,6 +85,23 @@ class Steps:
             if name not in HEARING:
                 raise
             return await self._tried(name, place, error)
+
+    async def _run(self, name: str, arguments: list[Any]) -> Any:
+        """Where its client ends the job meanwhile, the step is given up, and has ended when that returns."""
+        place = arguments[0]
+        step = asyncio.ensure_future(self._steps[name](*arguments))
+        if name in HEARING:
+            self._under_way[place].add(step)
+        try:
+            return await step
+        except asyncio.CancelledError:
+            if place in self._ended and name in HEARING:
+                return OVER
+            raise
+        finally:
+            self._under_way[place].discard(step)
+            if not self._under_way[place]:
+                del self._under_way[place]
 
     async def _tried(self, name: str, place: str, error: Exception) -> dict[str, Any]:
         """The job's failure, or raises once more."""
@@ -103,8 +122,12 @@ class Steps:
             await hearing.close()
 
     async def end(self, place: str) -> None:
-        """Nothing more is done of it."""
+        """Nothing more is done of it, nor written."""
         self._ended.add(place)
+        if steps := self._under_way.get(place):
+            for step in steps:
+                step.cancel()
+            await asyncio.wait(set(steps))
         await self.forget(place)
 
     async def _cancelled(self, place: str) -> None:

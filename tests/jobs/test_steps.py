@@ -1,6 +1,8 @@
 """What a step does where something fails, and what is swept away when."""
 
+import asyncio
 import io
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +20,7 @@ from medasr_service.model.geometry import Emission, Waveform
 from medasr_service.settings import Settings
 from medasr_service.telemetry import metrics
 from medasr_service.transcriber import Options, Transcriber
-from tests.conftest import CLIPS
+from tests.conftest import CLIPS, PATIENCE_S
 from tests.jobs import kills
 from tests.jobs.conftest import MASTER
 
@@ -120,6 +122,46 @@ async def test_sound_that_was_changed_on_the_disk_is_not_heard(
     doing = steps(store, make_transcriber())
     assert (await doing("prepare", [place]))["done"]
     assert (await doing("finish", [place]))["failed"] == "recording_lost"
+
+
+@pytest.mark.parametrize("moment", ["sound is opened", "info is written"])
+async def test_a_step_that_is_under_way_has_ended_when_its_client_has_ended_the_job(
+    make_transcriber: Callable[..., Transcriber],
+    store: Store,
+    place: str,
+    monkeypatch: pytest.MonkeyPatch,
+    moment: str,
+) -> None:
+    """So that nothing is written anew behind what is removed."""
+    doing, reached, go_on = steps(store, make_transcriber()), threading.Event(), threading.Event()
+    read, write = store.read, store.write
+
+    def held() -> None:
+        reached.set()
+        assert go_on.wait(PATIENCE_S)
+
+    def reading(where: str, name: str, **about: Any) -> Any:
+        if name == "sound" and moment == "sound is opened":
+            held()
+        return read(where, name, **about)
+
+    def writing(where: str, name: str, *rest: Any, **about: Any) -> None:
+        if name == "info" and moment == "info is written":
+            held()
+        write(where, name, *rest, **about)
+
+    monkeypatch.setattr(store, "read", reading)
+    monkeypatch.setattr(store, "write", writing)
+    step = asyncio.create_task(doing("prepare", [place]))
+    await asyncio.to_thread(reached.wait, PATIENCE_S)
+    ending = asyncio.create_task(doing.end(place))
+    await asyncio.sleep(0)
+    assert not ending.done()
+    go_on.set()
+    await ending
+    store.remove(place)
+    assert (await step)["done"]
+    assert store.places() == []
 
 
 async def test_a_job_whose_client_has_ended_it_is_not_gone_on_with(
