@@ -67,7 +67,7 @@ def said(service: Service) -> str:
     return str(answer.json()["text"])
 
 
-FINISHED = re.compile(r"^\d+:\d\d$")
+FINISHED = re.compile(r"^\d+:\d\d\.\d$")
 RUNNING = re.compile(r"^Transcribing, \d+:\d\d of \d+:\d\d$")
 EVENTS = "**/v1/jobs/*/events"
 NOTE_STATES = """() => {
