@@ -65,9 +65,10 @@ export function transcribe(asked, signal, watcher) {
     const events = new EventStream(watcher);
     let read = 0;
     const readOn = () => {
+      const news = request.responseText.slice(read);
+      read += news.length; // also where it throws: nothing is heard twice
       try {
-        const done = events.push(request.responseText.slice(read));
-        read = request.responseText.length;
+        const done = events.push(news);
         if (done) resolve(done);
       } catch (error) {
         reject(error);
