@@ -318,5 +318,5 @@ def test_a_dictation_microphone_and_a_pedal_start_stop_and_go_to_the_next_field(
         "(text) => document.getElementById('transcript').textContent.startsWith(text)", arg=reads_so_far
     )
     page.evaluate("pedal.press(2)")  # the middle of the pedal
-    page.locator("#record-label", has_text="cursor").wait_for()
+    page.locator("#record-label", has_text="Go on here").wait_for()
     assert shown(page).startswith(reads_so_far)

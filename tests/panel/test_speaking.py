@@ -217,9 +217,9 @@ def test_a_template_is_filled_by_voice(speaker: Speaker) -> None:
     speaker.say("insert return precautions")
     speaker.say("stop dictation")
     page.locator("#record-label", has_text="Finishing").or_(
-        page.locator("#record-label", has_text="cursor")
+        page.locator("#record-label", has_text="Go on here")
     ).wait_for()
-    page.locator("#record-label", has_text="cursor").wait_for()
+    page.locator("#record-label", has_text="Go on here").wait_for()
     assert shown(page) == (
         "SUBJECTIVE:\nCough.\n\nOBJECTIVE:\nVital signs: Afebrile.\nExamination: [___]\n\nASSESSMENT:\nCold."
         "\n\nPLAN:\nRest. Fluids. The patient was told when to come back, and had no further questions."

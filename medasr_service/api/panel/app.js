@@ -9,7 +9,7 @@
  *               vocabulary have modules of their own, settings.js the dialog in which they are set
  * files.js      files to transcribe, upload.js one of them, jobs.js a long one, recordings.js the list of all
  * saving.js     what leaves by a button, leaving.js what leaves by hand; docx.js, fhir.js, subtitles.js: the kinds
- * keeping.js    what the browser keeps where its user says so, in vault.js
+ * keeping.js    what the browser keeps where its user says so, in vault.js; portable.js: what is the user's own, in one file
  * service.js    where the service is, key.js whether it takes the key; texts.js: what the page says
  * vendor/       libraries, with licence and version; differences.js, layout.js, fields.js, page.js: pure, and small
  */
@@ -24,7 +24,7 @@ import "./keeping.js";
 import "./saving.js";
 import "./vocabulary.js";
 import "./passages.js";
-import "./keeping.js";
+import "./portable.js";
 import "./controls.js";
 import "./inserting.js";
 import "./again.js";
