@@ -73,8 +73,9 @@ def main() -> None:
     print("|---|---|---|---|")
     print(f"| one forward | | | {100 * jiwer.wer(texts_spoken, single):.2f} % |")
     for chunk_s, stride_s in WINDOWS:
-        cut = partial(chunking.split, geometry=geometry, chunk_s=chunk_s, stride_s=stride_s)
-        texts = [text(stitched(engine, cut([w]), geometry, vocabulary.blank)[0]) for w, _ in pairs]
+        splitter = partial(chunking.Splitter, geometry, chunk_s=chunk_s, stride_s=stride_s)
+        cut = [chunking.split([waveform], splitter()) for waveform, _ in pairs]
+        texts = [text(stitched(engine, chunks, geometry, vocabulary.blank)[0]) for chunks in cut]
         same = sum(a == b for a, b in zip(texts, single, strict=True))
         print(
             f"| {chunk_s} s / {stride_s} s | {same} of {count} | {100 * jiwer.wer(single, texts):.2f} % "

@@ -7,7 +7,7 @@ once without any. Uses the model of MEDASR_MODEL; seeded.
 """
 
 import argparse
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import jiwer
 import numpy as np
@@ -22,14 +22,14 @@ from medasr_service.model.geometry import Emission, FrameGeometry, Waveform
 from medasr_service.windows import chunking, pauses
 from medasr_service.windows.chunking import Chunk
 
-Split = Callable[..., Iterator[Chunk]]
+Splitter = type[chunking.Splitter] | type[pauses.Splitter]
 RATE = 16_000
 NOISE = 3e-4  # of full scale: the room in the pauses of a good microphone, under the threshold of silence
-KINDS: Sequence[tuple[str, Split, float, float]] = [
-    ("fixed 20 s / 2 s", chunking.split, 20, 2),
-    ("fixed 20 s / 1 s", chunking.split, 20, 1),
-    ("at pauses 20 s / 2 s", pauses.split, 20, 2),
-    ("at pauses 20 s / 1 s", pauses.split, 20, 1),
+KINDS: Sequence[tuple[str, Splitter, float, float]] = [
+    ("fixed 20 s / 2 s", chunking.Splitter, 20, 2),
+    ("fixed 20 s / 1 s", chunking.Splitter, 20, 1),
+    ("at pauses 20 s / 2 s", pauses.Splitter, 20, 2),
+    ("at pauses 20 s / 1 s", pauses.Splitter, 20, 1),
 ]
 
 
@@ -76,10 +76,10 @@ def main() -> None:
         rng = np.random.default_rng(7)
         pairs = [recording(options.seconds, pause_s, rng) for _ in range(options.recordings)]
         total_s = sum(len(waveform) for waveform, _ in pairs) / RATE
-        for kind, split, chunk_s, stride_s in KINDS:
+        for kind, splitter, chunk_s, stride_s in KINDS:
             texts, computed_s = [], 0.0
             for waveform, _ in pairs:
-                chunks = split([waveform], geometry, chunk_s=chunk_s, stride_s=stride_s)
+                chunks = chunking.split([waveform], splitter(geometry, chunk_s=chunk_s, stride_s=stride_s))
                 rows, seconds = stitched(engine, chunks, geometry, vocabulary.blank)
                 computed_s += seconds
                 words = ctc.words(ctc.greedy(rows, vocabulary), geometry)

@@ -30,7 +30,7 @@ from medasr_service.text import notices
 from medasr_service.text.boundaries import Levels
 from medasr_service.text.transcript import Lost, Segment, Transcript, Warned
 from medasr_service.windows import chunking, pauses
-from medasr_service.windows.chunking import Chunk, Stitcher
+from medasr_service.windows.chunking import Chunk, Splits, Stitcher
 
 if TYPE_CHECKING:  # flashlight-text is not there for every version of Python
     from medasr_service.decoding.beam import BeamDecoder, Search
@@ -306,9 +306,7 @@ class Transcriber:
         return pauses.restore(emission, chunk, self._vocabulary.blank)
 
 
-async def _chunks(
-    blocks: AsyncIterator[Waveform], splitter: chunking.Splitter | pauses.Splitter
-) -> AsyncGenerator[Chunk, None]:
+async def _chunks(blocks: AsyncIterator[Waveform], splitter: Splits) -> AsyncGenerator[Chunk, None]:
     while True:
         with stage("decode", traced=False):  # there may be thousands
             block = await anext(blocks, None)

@@ -60,7 +60,9 @@ def wav(waveform: Waveform) -> io.BytesIO:
 
 def chunk_count(waveform: Waveform, options: Options = FIVE_S) -> int:
     chunk_s, stride_s = options.chunk_length_s, options.stride_length_s
-    return len(list(chunking.split([waveform], GEOMETRY, chunk_s=chunk_s, stride_s=stride_s)))
+    return len(
+        list(chunking.split([waveform], chunking.Splitter(GEOMETRY, chunk_s=chunk_s, stride_s=stride_s)))
+    )
 
 
 def transcriber(infer: Infer, *, in_flight: int = 2) -> Transcriber:
@@ -266,7 +268,7 @@ def test_a_stream_is_what_one_shot_gives(
 ) -> None:
     """All frames first, then tokens, words, items, segments and text, each in one call."""
     waveform: Waveform = soundfile.read(SAMPLE, dtype="float32")[0]
-    chunks = list(chunking.split([waveform], geometry, chunk_s=10.0, stride_s=2.0))
+    chunks = list(chunking.split([waveform], chunking.Splitter(geometry, chunk_s=10.0, stride_s=2.0)))
     stitcher = chunking.Stitcher(blank=vocabulary.blank)
     starts = [*[chunk.start_frame for chunk in chunks[1:]], None]
     emission = np.concatenate(

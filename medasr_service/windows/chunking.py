@@ -10,6 +10,7 @@ happens once, over the whole. Other than there, the two bells cross where both w
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,14 @@ class Chunk:
     waveform: Waveform
     is_last: bool
     skipped: tuple[slice, ...] = ()
+
+
+class Splits(Protocol):
+    """Cuts a stream of blocks of any length into windows: here one after another, in pauses.py at pauses."""
+
+    def push(self, block: Waveform) -> Iterator[Chunk]: ...
+
+    def finish(self) -> Iterator[Chunk]: ...
 
 
 class Splitter:
@@ -60,11 +69,8 @@ class Splitter:
             yield Chunk(self._start_frame, self._held, is_last=True)
 
 
-def split(
-    blocks: Iterable[Waveform], geometry: FrameGeometry, *, chunk_s: float, stride_s: float
-) -> Iterator[Chunk]:
+def split(blocks: Iterable[Waveform], splitter: Splits) -> Iterator[Chunk]:
     """The windows of all blocks."""
-    splitter = Splitter(geometry, chunk_s=chunk_s, stride_s=stride_s)
     for block in blocks:
         yield from splitter.push(block)
     yield from splitter.finish()

@@ -8,7 +8,7 @@ heard: the sound on both sides is one, of a recorder that was paused, or a word 
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,16 +90,6 @@ class Splitter:
         if len(skipped) and skipped.all():  # the network needs something to hear
             skipped[: 2 * kept] = False
         return skipped
-
-
-def split(
-    blocks: Iterable[Waveform], geometry: FrameGeometry, *, chunk_s: float, stride_s: float
-) -> Iterator[Chunk]:
-    """The windows of all blocks."""
-    splitter = Splitter(geometry, chunk_s=chunk_s, stride_s=stride_s)
-    for block in blocks:
-        yield from splitter.push(block)
-    yield from splitter.finish()
 
 
 def heard(chunk: Chunk, geometry: FrameGeometry) -> Waveform:

@@ -15,7 +15,7 @@ from medasr_service.decoding import ctc
 from medasr_service.decoding.ctc import Vocabulary
 from medasr_service.engines.torch_ctc import TorchCTC
 from medasr_service.model.geometry import Emission, FrameGeometry, Waveform
-from medasr_service.windows.chunking import Chunk, Stitcher, crossfade, split
+from medasr_service.windows.chunking import Chunk, Splitter, Stitcher, crossfade, split
 from tests.conftest import CLIPS
 
 GEOMETRY = FrameGeometry()
@@ -27,7 +27,9 @@ WINDOWS = st.tuples(st.integers(25, 100), st.integers(2, 12))  # frames of a win
 def cut(waveform: Waveform, window: tuple[int, int], blocks: Sequence[int] = ()) -> list[Chunk]:
     """Chunks of a waveform that comes in blocks cut at these samples."""
     chunk_s, stride_s = (frames * GEOMETRY.frame_s for frames in window)
-    return list(split(np.split(waveform, sorted(blocks)), GEOMETRY, chunk_s=chunk_s, stride_s=stride_s))
+    return list(
+        split(np.split(waveform, sorted(blocks)), Splitter(GEOMETRY, chunk_s=chunk_s, stride_s=stride_s))
+    )
 
 
 def stitch(chunks: Sequence[Chunk], emissions: Sequence[Emission]) -> Emission:
@@ -140,7 +142,7 @@ def test_frames_covered_once_come_out_as_they_went_in(
 def test_windows_that_hardly_overlap_leave_no_frame_without_posteriors(stride_s: float) -> None:
     """A window of 50 frames of audio gives 47: with no stride, three frames at each cut are seen by none."""
     waveform = np.random.default_rng(0).normal(0, 0.2, 8 * 16_000).astype(np.float32)
-    chunks = list(split([waveform], GEOMETRY, chunk_s=2.0, stride_s=stride_s))
+    chunks = list(split([waveform], Splitter(GEOMETRY, chunk_s=2.0, stride_s=stride_s)))
     stitched = stitch(chunks, [listen(chunk.waveform) for chunk in chunks])
     np.testing.assert_allclose(np.exp(stitched).sum(axis=1), 1, atol=1e-5)
 
@@ -186,21 +188,21 @@ def test_a_piece_that_two_windows_hear_frames_apart_is_said_once(
 
 def test_one_window_is_left_as_it_is() -> None:
     waveform = numbered(20 * 16_000)
-    [chunk] = split([waveform], GEOMETRY, chunk_s=20.0, stride_s=2.0)
+    [chunk] = split([waveform], Splitter(GEOMETRY, chunk_s=20.0, stride_s=2.0))
     assert chunk.is_last
     np.testing.assert_array_equal(chunk.waveform, waveform)
-    assert len(list(split([numbered(20 * 16_000 + 1)], GEOMETRY, chunk_s=20.0, stride_s=2.0))) == 2
+    assert len(list(split([numbered(20 * 16_000 + 1)], Splitter(GEOMETRY, chunk_s=20.0, stride_s=2.0)))) == 2
 
 
 def test_no_samples_give_no_window() -> None:
-    assert list(split([], GEOMETRY, chunk_s=20.0, stride_s=2.0)) == []
-    assert list(split([np.empty(0, np.float32)] * 3, GEOMETRY, chunk_s=20.0, stride_s=2.0)) == []
+    assert list(split([], Splitter(GEOMETRY, chunk_s=20.0, stride_s=2.0))) == []
+    assert list(split([np.empty(0, np.float32)] * 3, Splitter(GEOMETRY, chunk_s=20.0, stride_s=2.0))) == []
 
 
 @pytest.mark.parametrize(("chunk_s", "stride_s"), [(2.0, 1.0), (2.0, 1.5), (0.1, 0.0), (1.0, 0.52)])
 def test_windows_that_do_not_advance_are_refused(chunk_s: float, stride_s: float) -> None:
     with pytest.raises(ValueError, match="do not advance"):
-        list(split([numbered(16_000)], GEOMETRY, chunk_s=chunk_s, stride_s=stride_s))
+        list(split([numbered(16_000)], Splitter(GEOMETRY, chunk_s=chunk_s, stride_s=stride_s)))
 
 
 def test_a_window_comes_before_the_next_is_read() -> None:
@@ -213,7 +215,7 @@ def test_a_window_comes_before_the_next_is_read() -> None:
             read += 1
             yield np.zeros(16_000, np.float32)
 
-    chunks = split(blocks(), GEOMETRY, chunk_s=5.0, stride_s=1.0)
+    chunks = split(blocks(), Splitter(GEOMETRY, chunk_s=5.0, stride_s=1.0))
     for number in range(1, 5):
         next(chunks)
         assert read == 6 + 3 * (number - 1)
@@ -265,7 +267,7 @@ def test_stitched_text_is_as_near_to_one_forward_as_the_pipelines(
     files = _reports(6)
     references, ours, theirs, agreement = [], [], [], []
     for file in files:
-        chunks = list(split([file], geometry, chunk_s=20.0, stride_s=2.0))
+        chunks = list(split([file], Splitter(geometry, chunk_s=20.0, stride_s=2.0)))
         emissions = [engine.infer([chunk.waveform])[0] for chunk in chunks]
         [single] = engine.infer([file])
         stitched = stitch(chunks, emissions)

@@ -25,7 +25,7 @@ def silence(seconds: float) -> Waveform:
 
 def split(waveform: Waveform, chunk_s: float = 20, stride_s: float = 2, block: int = 40_000) -> list[Chunk]:
     blocks = [waveform[i : i + block] for i in range(0, len(waveform), block)]
-    return list(pauses.split(blocks, GEOMETRY, chunk_s=chunk_s, stride_s=stride_s))
+    return list(chunking.split(blocks, pauses.Splitter(GEOMETRY, chunk_s=chunk_s, stride_s=stride_s)))
 
 
 def test_a_recording_that_fits_is_one_window(rng: np.random.Generator) -> None:
