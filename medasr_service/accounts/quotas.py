@@ -40,10 +40,13 @@ class Quotas:
     async def begin(self, key: Key) -> None:
         """Counts a request, or a live session. Raises RateLimited where one of the limits is reached."""
         if (audio := _audio(key)) and not await self._limiter.test(audio, key.name):
-            raise await self._exceeded(key, audio, f"{key.audio_seconds_per_hour:,} s of sound an hour")
+            raise await self._exceeded(
+                "audio", key, audio, f"{key.audio_seconds_per_hour:,} s of sound an hour"
+            )
         if requests := _requests(key):
             if not await self._limiter.test(requests, key.name):
-                raise await self._exceeded(key, requests, f"{key.requests_per_minute:,} requests a minute")
+                said = f"{key.requests_per_minute:,} requests a minute"
+                raise await self._exceeded("requests", key, requests, said)
             await self._limiter.hit(requests, key.name)
 
     async def charge(self, key: Key, audio_s: float) -> None:
@@ -58,12 +61,9 @@ class Quotas:
                 f"{audio_s:,.0f} s of audio; the limit of this API key is {audio.amount // MS:,} s an hour."
             )
         if not await self._limiter.test(audio, key.name, cost=cost):
-            left = await self._left(key, audio)
-            raise await self._exceeded(
-                key,
-                audio,
-                f"{audio.amount // MS:,} s of sound an hour, of which {left.remaining // MS:,} are left",
-            )
+            left = await self._left("audio", key, audio, unit=MS)
+            said = f"{left.quota:,} s of sound an hour, of which {left.remaining:,} are left"
+            raise await self._exceeded("audio", key, audio, said)
         await self._limiter.hit(audio, key.name, cost=cost)
 
     @contextmanager
@@ -83,19 +83,18 @@ class Quotas:
         """What is left of the limits that the key has; sound in seconds."""
         found = []
         if requests := _requests(key):
-            found.append(await self._left(key, requests))
+            found.append(await self._left("requests", key, requests))
         if audio := _audio(key):
-            left = await self._left(key, audio)
-            found.append(Left("audio", left.quota // MS, left.window_s, left.remaining // MS, left.reset_s))
+            found.append(await self._left("audio", key, audio, unit=MS))
         return found
 
-    async def _left(self, key: Key, limit: RateLimitItem) -> Left:
+    async def _left(self, name: str, key: Key, limit: RateLimitItem, *, unit: int = 1) -> Left:
         reset, remaining = await self._limiter.get_window_stats(limit, key.name)
         reset_s = max(0, math.ceil(reset - time.time()))
-        return Left("requests", limit.amount, limit.get_expiry(), remaining, reset_s)
+        return Left(name, limit.amount // unit, limit.get_expiry(), remaining // unit, reset_s)
 
-    async def _exceeded(self, key: Key, limit: RateLimitItem, said: str) -> RateLimited:
-        left = await self._left(key, limit)
+    async def _exceeded(self, name: str, key: Key, limit: RateLimitItem, said: str) -> RateLimited:
+        left = await self._left(name, key, limit)
         return RateLimited(f"The limit of this API key is reached: {said}.", max(1, left.reset_s))
 
 

@@ -33,7 +33,7 @@ from medasr_service.text import formats
 from medasr_service.text.transcript import UNREAD
 
 MIB = 1 << 20
-NORMAL, POLICY, TOO_BIG, BROKEN, TRY_LATER = 1000, 1008, 1009, 1011, 1013  # the WebSocket's codes
+NORMAL, POLICY, BROKEN, TRY_LATER = 1000, 1008, 1011, 1013  # the WebSocket's codes
 SAID_LATER = {"rate", "sample_rate", "format", "input_audio_format", "encoding"}  # never silently ignored
 LARGE_BYTES = 64 << 10  # a message of more is worked on beside the event loop, not to hold up the others
 

@@ -41,7 +41,7 @@ export function blocks(text) {
 }
 
 /** For HTML and XHTML, as text and in attributes. Without what XML cannot hold. @param {string} text */
-export function escaped(text) {
+function escaped(text) {
   const known = /** @type {Record<string, string>} */ ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" });
   return printable(text).replaceAll(/[&<>"']/g, (mark) => known[mark]);
 }

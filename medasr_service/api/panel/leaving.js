@@ -15,7 +15,7 @@ function inside(root, range) {
 }
 
 /** The selected text of the transcript; "" where nothing of it is selected. */
-export function selectedText() {
+function selectedText() {
   const selection = getSelection();
   if (!selection || selection.isCollapsed) return "";
   return Array.from({ length: selection.rangeCount }, (_, i) => inside($("transcript"), selection.getRangeAt(i))).join("");

@@ -45,7 +45,7 @@ const ended = (text) => (library.preferences.lineEnds === "crlf" ? text.replaceA
 const shown = (entry) => (entry === state.selected ? { report, original, raw }[state.view](entry) : report(entry));
 
 /** What is still to be checked, filled in or transcribed; "" where nothing is. @param {Entry} entry */
-export function stillOpen(entry) {
+function stillOpen(entry) {
   const [, ...troubles] = summary(entry, state.threshold).split(", "); // behind the words
   const empty = fields(report(entry)).length;
   return [...troubles, ...(empty ? [T.fields(empty)] : [])].join(", ");

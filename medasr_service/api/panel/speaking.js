@@ -65,7 +65,7 @@ function stretchOf(entry, words) {
 const asHeard = (segment) => ({ ...segment, edited: null, command: false });
 
 /** The last sentence of a text. @param {string} text @returns {Place|null} */
-export function lastSentence(text) {
+function lastSentence(text) {
   const all = [...new Intl.Segmenter(TEXTS.language, { granularity: "sentence" }).segment(text)];
   const one = all.findLast(({ segment }) => segment.trim());
   if (!one) return null;

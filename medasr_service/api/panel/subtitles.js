@@ -9,7 +9,7 @@ import { report, shownRuns, spoken } from "./transcript.js";
  * @param {Entry} entry
  * @returns {{written: string, start: number, end: number, unclear?: string}[]}
  */
-export function timeline(entry) {
+function timeline(entry) {
   const segments = inTime(entry);
   const heard = spoken(segments.flatMap(({ words }) => words));
   const isSpelled = heard.map(({ written }) => written ?? "").join("") === report({ ...entry, segments });
