@@ -30,13 +30,19 @@ def transcripts(
     with asyncio.Runner() as runner:
         for sample in samples:
             outcomes: dict[str, Result] = {}
+            try:
+                sound = sha256(sample.audio)
+            except OSError as error:
+                yield (
+                    sample,
+                    {
+                        name: _failed("", sample, each.options.decoding, error)
+                        for name, each in settings.items()
+                    },
+                )
+                continue
             for name, setting in settings.items():
-                decoding = setting.options.decoding
-                try:
-                    known = key(sha256(sample.audio), decoding, setting.conditions)
-                except OSError as error:
-                    outcomes[name] = _failed("", sample, decoding, error)
-                    continue
+                known = key(sound, setting.options.decoding, setting.conditions)
                 result = results.get(known)
                 if result is None:
                     work = _transcribe(known, sample, transcriber, setting.options)
