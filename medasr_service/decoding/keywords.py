@@ -70,8 +70,10 @@ class Keywords:
     def warnings(self, terms: Iterable[str]) -> tuple[Warned, ...]:
         """Names all of these that cannot be written, and the characters that the model lacks."""
         found = [term for term in clean(terms) if term in self.unwritable]
+        if not found:
+            return ()
         named = ", ".join(map(repr, found)) + self._lacks(found)
-        return (Warned(UNWRITABLE, f"The model cannot write these keywords: {named}."),) if found else ()
+        return (Warned(UNWRITABLE, f"The model cannot write these keywords: {named}."),)
 
     def _lacks(self, terms: Iterable[str]) -> str:
         pieces, silent = self._vocabulary.pieces, self._vocabulary.silent
