@@ -246,6 +246,14 @@ class Service:
             time.sleep(0.1)
         raise TimeoutError(self.log.read_text())
 
+    def wait_until_said(self, *words: str) -> None:
+        """Until the log holds all of them: a line is written behind its answer."""
+        deadline = time.monotonic() + PATIENCE_S
+        while missing := [each for each in words if each not in self.log.read_text()]:
+            if time.monotonic() > deadline:
+                raise TimeoutError(missing)
+            time.sleep(0.02)
+
     def stop(self) -> None:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)

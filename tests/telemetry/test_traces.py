@@ -89,7 +89,19 @@ def traced(start_service: Callable[..., Service]) -> Iterator[tuple[Service, Col
 
 
 def lines_of(service: Service) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in service.log.read_text().splitlines()]
+    written = service.log.read_text()
+    return [json.loads(line) for line in written[: written.rfind("\n") + 1].splitlines()]
+
+
+def line_of(service: Service, request_id: str) -> dict[str, Any]:
+    """The one line about a request: it is written behind the answer."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        if found := [line for line in lines_of(service) if line.get("request_id") == request_id]:
+            [line] = found
+            return line
+        httpx.get(f"{service.url}/livez")
+    raise TimeoutError(request_id)
 
 
 @pytest.mark.e2e
@@ -143,15 +155,15 @@ def test_every_line_is_an_object_and_names_request_and_trace(traced: tuple[Servi
     service, _ = traced
     with pytest.raises(httpx.HTTPError):
         httpx.get(f"{service.url}/{CANARY}", headers={"X-Request-ID": "refused"}).raise_for_status()
+    refused = line_of(service, "refused")
+    assert (refused["status"], refused["code"], refused["level"]) == (404, "unknown_route", "INFO")
+    access = line_of(service, "traced-1")
     lines = lines_of(service)
     assert all({"time", "level", "logger", "message"} <= set(line) for line in lines)
     assert {line["logger"] for line in lines} >= {"bentoml.medasr", "bentoml.access", "bentoml.serve"}
-    [access] = [line for line in lines if line.get("request_id") == "traced-1"]
     assert (access["trace_id"], access["status"], access["route"]) == (TRACE, 200, ROUTE)
     assert access["audio_s"] == pytest.approx(51.474, abs=0.01)
     assert {"upload_s", "decode_s", "wait_s", "inference_s", "text_s", "whole_s"} <= set(access)
-    [refused] = [line for line in lines if line.get("request_id") == "refused"]
-    assert (refused["status"], refused["code"], refused["level"]) == (404, "unknown_route", "INFO")
     assert CANARY not in service.log.read_text()
 
 
@@ -163,13 +175,6 @@ def test_a_socket_that_is_refused_is_one_line(traced: tuple[Service, Collector])
         connect(f"ws://127.0.0.1:{service.port}/v1/nope", additional_headers={"X-Request-ID": "socket"}),
     ):
         pass
-
-    def said() -> list[dict[str, object]]:
-        return [line for line in lines_of(service) if line.get("request_id") == "socket"]
-
-    deadline = time.monotonic() + PATIENCE_S
-    while not said() and time.monotonic() < deadline:  # it is written behind the answer
-        httpx.get(f"{service.url}/livez")
-    [line] = said()
+    line = line_of(service, "socket")
     assert (line["level"], line["route"], line["status"]) == ("INFO", "/other", 404)
     assert not [each for each in lines_of(service) if each["level"] == "ERROR"]
