@@ -35,6 +35,7 @@ from medasr_service.model.checkpoint import DEMO_FOLDER, Checkpoint
 from medasr_service.model.geometry import Emission, FrameGeometry, Waveform
 from medasr_service.settings import Settings
 from medasr_service.transcriber import Options, Transcriber
+from tests.stores import s3, s3_variables, sftp, sftp_server  # noqa: F401  # fixtures
 
 NO_FLASHLIGHT = "flashlight-text is not installed: it has wheels for Python 3.11 and 3.12 only"
 try:
@@ -53,7 +54,8 @@ PROGRAMS = {
     "ffmpeg": ("ffmpeg",),
     "chromium": ("chromium", "chromium-browser", "google-chrome"),
     "openssl": ("openssl",),
-    "postgresql": ("pg_ctl", "/usr/lib/postgresql/15/bin/pg_ctl", "/usr/lib/postgresql/17/bin/pg_ctl"),
+    "postgresql": ("pg_ctl", *(f"/usr/lib/postgresql/{version}/bin/pg_ctl" for version in (18, 17, 16, 15))),
+    "openssh-server": ("sshd", "/usr/sbin/sshd"),
     "strace": ("strace",),
     "prometheus": ("prometheus",),
 }

@@ -20,7 +20,9 @@ EXTRAS = {
     "s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "az": "az", "abfs": "az", "abfss": "az",
     "sftp": "sftp", "ssh": "sftp",
 }  # fmt: skip
-PUT_IS_ATOMIC = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "memory"}
+SFTP = ("sftp", "ssh")
+STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "memory"}  # which have no folders
+PUT_IS_ATOMIC = {*STORES, *SFTP}
 TAGS = ("ETag", "etag", "generation", "mtime", "LastModified", "last_modified", "created")
 PROTOCOL = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 PART = ".part"  # what is being written; a crash may leave it behind
@@ -79,14 +81,26 @@ def place(url: str) -> Place:
             raise UsageError(f"{url} is nowhere: there is no such home folder") from None
         return Place(path, LocalFileSystem(), path)
     try:
-        fs, path = url_to_fs(url, use_listings_cache=False)
+        fs, path = _file_system(protocol[1], url)
     except ImportError as error:
         extra = EXTRAS.get(protocol[1])
         advice = f"pip install 'medasr-service[{extra}]'" if extra else str(error)
         raise UsageError(f"{protocol[1]}:// needs a package that is not installed: {advice}") from None
-    except (ValueError, OSError) as error:
-        raise UsageError(f"{url}: {reason(error)}") from None
+    except Exception as error:  # each file system has its own
+        raise UsageError(f"{_without_password(url)}: {reason(error)}") from None
     return Place(url.rstrip("/"), fs, str(path))
+
+
+def _file_system(protocol: str, url: str) -> tuple[Any, Any]:
+    if protocol in SFTP:
+        from medasr_service.archive import sftp  # needs paramiko
+
+        return sftp.of(url)
+    return tuple(url_to_fs(url, use_listings_cache=False))
+
+
+def _without_password(url: str) -> str:
+    return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1@", url)
 
 
 def reason(error: BaseException) -> str:
@@ -143,7 +157,7 @@ def write(place: Place, data: bytes) -> None:
     """In place of what is there. Raises TargetFailed."""
     with _told(place):
         _make_folder(place)
-        if _has_atomic_put(place):
+        if _is_one_of(place, PUT_IS_ATOMIC):
             place.fs.pipe_file(place.path, data)
             return
         with _beside(place, data) as part:
@@ -171,9 +185,15 @@ def create(place: Place, data: bytes) -> bool:
 def is_old(place: Place, seconds: float) -> bool:
     """Whether nothing has been written to it for so long; of a store nothing is half-written."""
     try:
-        return place.is_local and time.time() - os.stat(place.path).st_mtime > seconds  # noqa: PTH116
-    except OSError:
+        if place.is_local:
+            since = os.stat(place.path).st_mtime  # noqa: PTH116
+        elif _is_one_of(place, STORES):
+            return False
+        else:
+            since = place.fs.modified(place.path).timestamp()
+    except Exception:  # each file system has its own
         return False
+    return time.time() - since > seconds
 
 
 def remove(place: Place) -> None:
@@ -181,13 +201,13 @@ def remove(place: Place) -> None:
         place.fs.rm_file(place.path)
 
 
-def _has_atomic_put(place: Place) -> bool:
+def _is_one_of(place: Place, known: set[str]) -> bool:
     protocols = place.fs.protocol
-    return bool(PUT_IS_ATOMIC & set([protocols] if isinstance(protocols, str) else protocols))
+    return bool(known & set([protocols] if isinstance(protocols, str) else protocols))
 
 
 def _make_folder(place: Place) -> None:
-    if not _has_atomic_put(place):
+    if not _is_one_of(place, STORES):
         place.fs.makedirs(place.path.rsplit("/", 1)[0], exist_ok=True)
 
 

@@ -41,7 +41,7 @@ def store_of(settings: Settings) -> Store:
     except sealed.KeyUnusable as error:
         raise Unusable(str(error)) from None
     if not settings.jobs_dir:
-        raise Unusable("jobs need jobs_dir: a folder, or an address such as s3://bucket/jobs")
+        raise Unusable("jobs need jobs_dir: a folder, or s3://bucket/jobs (gs://, az://)")
     if settings.job_webhook_hosts and not settings.job_webhook_secret:
         raise Unusable("webhooks of jobs need job_webhook_secret, with which they are signed")
     secret = settings.job_webhook_secret
@@ -52,8 +52,9 @@ def store_of(settings: Settings) -> Store:
         place = new_place()
         store.write(place, "record", [b""])
         store.remove(place)
-    except (ImportError, OSError, ValueError, MedASRError) as error:
-        raise Unusable(f"nothing can be kept in jobs_dir ({type(error).__name__}: {error})") from None
+    except Exception as error:  # each file system has its own
+        cause = error.__cause__ or error
+        raise Unusable(f"nothing can be kept in jobs_dir ({type(cause).__name__}: {cause})") from None
     if not store.folder and not settings.jobs_database_url:
         raise Unusable("with a jobs_dir elsewhere, jobs_database_url must name the database")
     return store

@@ -11,13 +11,13 @@ import re
 import secrets
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from typing import BinaryIO
+from contextlib import contextmanager, suppress
+from typing import Any, BinaryIO
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from medasr_service.errors import NoRoom
+from medasr_service.errors import MedASRError, NoRoom, NotReady
 from medasr_service.jobs.sealed import Broken, Seal
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -25,6 +25,7 @@ READ_BYTES = 1 << 18
 TRIES = 10  # to remove a place in which somebody still moves files
 PLACE = re.compile(r"[0-9a-f]{28}")
 WORK = ("sound", "info", "window-*", "part-*")  # of no use once the result is there
+STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "memory"}  # a file of theirs appears whole
 
 
 def new_place(now_s: float | None = None) -> str:
@@ -38,11 +39,26 @@ def made_s(place: str) -> float:
     return int(place[:12], 16) / 1000
 
 
+class StoreAway(NotReady):
+    retry_after_s = 10
+
+    def __init__(self) -> None:
+        super().__init__("What is kept of jobs cannot be reached for now. Try again later.")
+
+
 class Store:
-    """Calls block: from a coroutine they go through a thread. Raises NoRoom where the disk is full."""
+    """Calls block: from a coroutine they go through a thread.
+
+    Raises NoRoom where the disk is full, NotReady where it, or the store, cannot be used for now.
+    """
 
     def __init__(self, root: str, seal: Seal) -> None:
-        self._files, self._root = fsspec.core.url_to_fs(root)
+        """Raises ValueError, or what fsspec raises, where it is none."""
+        protocol = root.partition("://")[0] if "://" in root else "file"
+        if protocol not in STORES | {"file"}:
+            raise ValueError(f"neither a folder nor one of {', '.join(sorted(STORES - {'memory'}))}")
+        listed: dict[str, Any] = {} if protocol == "file" else {"use_listings_cache": False}  # others write
+        self._files, self._root = fsspec.core.url_to_fs(root, **listed)
         self._local = isinstance(self._files, LocalFileSystem)
         self._seal = seal
         if self._local:  # others of this machine need not know how many there are
@@ -55,64 +71,110 @@ class Store:
 
     def write(self, place: str, name: str, blocks: Iterable[bytes], *, about: str = "") -> None:
         """Whole or not at all: no reader finds half a file. ``about``: who reads it must say the same."""
-        target = self._path(place, name)
-        beside = f"{target}.{secrets.token_hex(4)}" if self._local else target
+        sealed = self._seal.seal(f"{place}/{name}/{about}", blocks)
+        with self._told():
+            if self._local:
+                self._write_beside(self._path(place), name, sealed)
+            else:
+                self._put(self._path(place, name), sealed)
+
+    def _write_beside(self, folder: str, name: str, sealed: Iterable[bytes]) -> None:
+        target = f"{folder}/{name}"
+        beside = f"{target}.{secrets.token_hex(4)}"
+        os.makedirs(folder, exist_ok=True)  # noqa: PTH103
         try:
-            self._files.makedirs(self._path(place), exist_ok=True)
             with self._files.open(beside, "wb") as file:
-                for piece in self._seal.seal(f"{place}/{name}/{about}", blocks):
+                for piece in sealed:
                     file.write(piece)
-                if self._local:
-                    file.flush()
-                    os.fsync(file.fileno())
-            if self._local:
-                os.replace(beside, target)  # noqa: PTH105
-        except BaseException as error:
-            if self._local:
-                with suppress(OSError):
-                    os.unlink(beside)  # noqa: PTH108
-            if isinstance(error, OSError) and error.errno in FULL:
-                raise NoRoom from None
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(beside, target)  # noqa: PTH105
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(beside)  # noqa: PTH108
             raise
+
+    def _put(self, target: str, sealed: Iterable[bytes]) -> None:
+        """A file of a store appears when it is closed: one that breaks off must never be."""
+        file = self._files.open(target, "wb")
+        try:
+            for piece in sealed:
+                file.write(piece)
+        except BaseException:
+            with suppress(Exception):
+                file.discard()
+            with suppress(Exception):
+                file.closed = True
+            raise
+        file.close()
 
     def read(self, place: str, name: str, *, about: str = "") -> Iterator[bytes]:
         """Raises FileNotFoundError, or Broken, at the latest behind the last piece."""
-        with self._files.open(self._path(place, name), "rb") as file:
+        with self._told(), self._files.open(self._path(place, name), "rb") as file:
             yield from self._seal.open(f"{place}/{name}/{about}", _blocks(file))
 
     def load(self, place: str, name: str, *, about: str = "") -> bytes | None:
         """A small file whole; None where there is none that can be read."""
         try:
-            return b"".join(self.read(place, name, about=about))
+            with self._told():
+                sealed = self._files.cat_file(self._path(place, name))
+            return b"".join(self._seal.open(f"{place}/{name}/{about}", [sealed]))
         except (FileNotFoundError, Broken):
             return None
 
     def has(self, place: str, name: str) -> bool:
-        return bool(self._files.exists(self._path(place, name)))
+        with self._told():
+            return self._is_there(self._path(place, name))
+
+    def _is_there(self, path: str) -> bool:
+        """Not fsspec's ``exists``, which says no where it cannot ask."""
+        try:
+            self._files.info(path)
+        except FileNotFoundError:
+            return False
+        return True
 
     def remove(self, place: str, *names: str) -> None:
         """These files, which may be patterns; without any, the whole place."""
-        if not names:
-            for _ in range(TRIES):  # a file that goes by itself meanwhile ends it, and the rest stays
-                with suppress(FileNotFoundError):
-                    self._files.rm(self._path(place), recursive=True)
-                    return
-            return
-        for name in names:
-            found = self._files.glob(self._path(place, name)) if "*" in name else [self._path(place, name)]
-            for path in found:
-                with suppress(FileNotFoundError):
-                    self._files.rm(path)
+        with self._told():
+            if not names:
+                self._remove_all(place)
+            for name in names:
+                path = self._path(place, name)
+                for each in self._files.glob(path) if "*" in name else [path]:
+                    with suppress(FileNotFoundError):
+                        self._files.rm(each)
+
+    def _remove_all(self, place: str) -> None:
+        for _ in range(TRIES):  # a file that goes by itself meanwhile ends it, and the rest stays
+            with suppress(FileNotFoundError):
+                self._files.rm(self._path(place), recursive=True)
+            if not self._is_there(self._path(place)):
+                return
 
     def places(self) -> list[str]:
         """Of all jobs, also of those that nothing else knows of."""
-        self._files.invalidate_cache()
         try:
-            found = self._files.ls(self._root, detail=False)
+            with self._told():
+                found = self._files.ls(self._root, detail=False)
         except FileNotFoundError:
             return []
         names = (path.rstrip("/").rpartition("/")[2] for path in found)
         return [name for name in names if PLACE.fullmatch(name)]
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """That there is no such file all file systems say alike; whatever else they say is for now."""
+        try:
+            yield
+        except (FileNotFoundError, Broken, MedASRError):
+            raise
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno in FULL:
+                raise NoRoom from None
+            if self._local and not isinstance(error, OSError):
+                raise
+            raise StoreAway from error
 
     def _path(self, place: str, name: str = "") -> str:
         if not PLACE.fullmatch(place):

@@ -3,7 +3,7 @@
 import json
 import logging
 import os
-from importlib.util import find_spec
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -174,19 +174,45 @@ def test_a_pattern_names_recordings(archive: Archive) -> None:
     assert archive.run(source=f"{archive.source}/*/1.flac").recordings == 2
 
 
-def test_stores_are_sources_and_targets(archive: Archive) -> None:
-    memory = places.place("memory://").fs
+@pytest.mark.parametrize("store", ["memory", "s3", "sftp"])
+def test_stores_are_sources_and_targets(archive: Archive, store: str, request: pytest.FixtureRequest) -> None:
+    root = places.place("memory://a" if store == "memory" else request.getfixturevalue(store))
+    put = root.fs.pipe_file
+    root.fs.makedirs(root.at("in", "2024").path, exist_ok=True)
     for at, clip in enumerate(SHORT[:2]):
-        memory.pipe_file(f"/dictations/{at}.flac", clip.read_bytes())
-    memory.pipe_file("/dictations/notes.doc", b"x")
-    wanted: dict[str, Any] = {"source": "memory://dictations", "target": "memory://rows"}
+        put(root.at("in", "2024", f"{at}.flac").path, clip.read_bytes())
+    put(root.at("in", "notes.doc").path, b"x")
+    wanted: dict[str, Any] = {"source": root.at("in").url, "target": root.at("out").url, "shard": 4}
     report = archive.run(**wanted)
     assert (report.now.recordings, report.all.failed, report.passed_over) == (2, 0, 1)
     assert archive.run(**wanted).now.recordings == 0
-    memory.pipe_file("/dictations/0.flac", SHORT[2].read_bytes())
-    assert archive.run(**wanted).now.recordings == 1
-    [part] = memory.glob("/rows/*/part-*.jsonl")
-    assert len(memory.cat_file(part).splitlines()) == 2
+    put(root.at("in", "2024", "0.flac").path, SHORT[2].read_bytes())
+    put(root.at("in", "2024", "2.mp3").path, b"no sound at all")
+    report = archive.run(**wanted, beside=("srt",))
+    assert (report.now.recordings, report.all.failures) == (2, {"unsupported_format": 1})
+    assert archive.run(**wanted, retry_failed=True).now.recordings == 1
+    assert b"-->" in root.fs.cat_file(root.at("in", "2024", "0.flac.srt").path)
+    names = [name for name in root.fs.find(root.at("out").path) if "/part-" in name]
+    rows = [line for name in names for line in root.fs.cat_file(name).splitlines()]
+    assert sorted(json.loads(row)["file"] for row in rows) == [
+        root.at("in", "2024", name).url for name in ("0.flac", "1.flac", "2.mp3")
+    ]
+    assert archive.run(**{**wanted, "source": f"{root.at('in').url}/*/1.flac"}).now.recordings == 0
+
+
+def test_a_host_that_is_not_known_gets_nothing(
+    archive: Archive, sftp: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(archive.source))
+    other = sftp.replace("127.0.0.1", "localhost")
+    with pytest.raises(UsageError, match="not found in known_hosts"):
+        archive.run(source=other)
+
+
+def test_no_password_is_in_the_name_of_a_recording(archive: Archive, sftp: str) -> None:
+    with pytest.raises(UsageError, match="no password in it") as refused:
+        archive.run(source=sftp.replace("sftp://", "sftp://me:secret@"))
+    assert "secret" not in refused.value.message
 
 
 def test_captions_lie_beside_the_recordings(archive: Archive) -> None:
@@ -258,9 +284,10 @@ def test_neither_names_nor_texts_are_in_the_log(archive: Archive, caplog: pytest
         ("simplecache::s3://x", "several parts"),
     ],
 )
-def test_what_cannot_be_a_source_is_said(archive: Archive, source: str, says: str) -> None:
-    if source.startswith("sftp") and find_spec("paramiko"):
-        pytest.skip("paramiko is installed")
+def test_what_cannot_be_a_source_is_said(
+    archive: Archive, source: str, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "medasr_service.archive.sftp", None)  # as where paramiko is missing
     with pytest.raises(UsageError, match=says):
         archive.run(source=source)
 

@@ -24,7 +24,15 @@ def work(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     return places.place(str(tmp_path / "work") if request.param == "folder" else f"memory://{tmp_path.name}")
 
 
-def test_of_many_who_claim_a_shard_one_has_it(work: Place) -> None:
+@pytest.fixture(params=["folder", "store", "s3", "sftp"])
+def anywhere(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """Wherever only one of many may create a file."""
+    known = {"folder": str(tmp_path / "work"), "store": f"memory://{tmp_path.name}"}
+    return places.place(known.get(request.param) or f"{request.getfixturevalue(request.param)}/work")
+
+
+def test_of_many_who_claim_a_shard_one_has_it(anywhere: Place) -> None:
+    work = anywhere
     with ThreadPoolExecutor(8) as pool:
         runs = [f"run{at}" for at in range(8)]
         for run in runs:
@@ -87,7 +95,8 @@ def test_every_recording_is_in_one_shard_that_is_not_too_large() -> None:
     assert list(shards([*RECORDINGS, long][::-1])) == found
 
 
-def test_two_runs_that_plan_at_once_mean_the_same_shards(work: Place) -> None:
+def test_two_runs_that_plan_at_once_mean_the_same_shards(anywhere: Place) -> None:
+    work = anywhere
     plans = [Plan(work) for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda at: plans[at].extend(RECORDINGS[at * 10 :]), range(4)))

@@ -1,14 +1,15 @@
 """Where sound and text of jobs lie."""
 
 import errno
-from collections.abc import Iterator
+import gc
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from medasr_service.errors import NoRoom
 from medasr_service.jobs.sealed import Seal
-from medasr_service.jobs.store import Store, made_s, new_place
+from medasr_service.jobs.store import Store, StoreAway, made_s, new_place
 from tests.jobs.conftest import MASTER
 
 PLACE = new_place(1_700_000_000.5)
@@ -100,14 +101,95 @@ def test_nothing_but_a_place_is_touched(store: Store, place: str) -> None:
         store.remove(place)
 
 
-def test_it_lies_wherever_fsspec_knows_a_way() -> None:
-    store = Store("memory://jobs-of-a-test", Seal([MASTER]))
+@pytest.fixture(params=["memory", "s3"])
+def elsewhere(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    root = f"memory://{tmp_path.name}" if request.param == "memory" else request.getfixturevalue("s3")
+    return Store(f"{root}/jobs", Seal([MASTER]))
+
+
+def test_it_lies_wherever_files_appear_whole(elsewhere: Store) -> None:
+    store = elsewhere
     store.write(PLACE, "window-1", [b"x" * 1000])
     assert store.folder is None
     assert store.places() == [PLACE]
     assert store.has(PLACE, "window-1")
-    assert store.load(PLACE, "window-1") == b"x" * 1000
-    store.remove(PLACE, "window-*")
+    assert not store.has(PLACE, "result")
+    assert store.load(PLACE, "window-1") == b"".join(store.read(PLACE, "window-1")) == b"x" * 1000
+    store.write(PLACE, "sound", [b""])
+    store.remove(PLACE, "window-*", "never-there")
     assert store.load(PLACE, "window-1") is None
     store.remove(PLACE)
+    store.remove(PLACE)
     assert store.places() == []
+
+
+def test_what_another_machine_writes_is_seen_at_once(s3: str) -> None:
+    one, other = (Store(f"{s3}/jobs", Seal([MASTER])) for _ in range(2))
+    assert not one.has(PLACE, "result")
+    assert one.places() == []
+    other.write(PLACE, "result", [b"text"])
+    assert one.has(PLACE, "result")
+    assert one.places() == [PLACE]
+
+
+@pytest.mark.parametrize("size_mb", [1, 51], ids=["in one piece", "in several"])
+def test_of_a_write_that_breaks_off_a_store_has_nothing(s3: str, size_mb: int) -> None:
+    """s3fs would put what it has when its file is closed; above 50 MB parts of it are in the bucket then."""
+    store = Store(f"{s3}/jobs", Seal([MASTER]))
+    store.write(PLACE, "part-0", [b"one"])
+
+    def broken() -> Iterator[bytes]:
+        for _ in range(size_mb):
+            yield bytes(1 << 20)
+        raise NoRoom
+
+    with pytest.raises(NoRoom):
+        store.write(PLACE, "part-0", broken())
+    gc.collect()  # which closes files that are lost
+    assert store.load(PLACE, "part-0") == b"one"
+    begun = store._files.call_s3("list_multipart_uploads", Bucket=s3.removeprefix("s3://"))
+    assert "Uploads" not in begun
+
+
+@pytest.mark.parametrize("question", ["info", "cat_file", "open", "glob", "rm", "ls"])
+def test_a_store_that_does_not_answer_is_not_an_empty_one(
+    elsewhere: Store, monkeypatch: pytest.MonkeyPatch, question: str
+) -> None:
+    class Strange(Exception): ...
+
+    def away(*_: object, **__: object) -> None:
+        raise Strange("no route to a host whose name is nobody's business")
+
+    elsewhere.write(PLACE, "result", [b"text"])
+    monkeypatch.setattr(elsewhere._files, question, away)
+    asked: dict[str, Callable[[], object]] = {
+        "info": lambda: elsewhere.has(PLACE, "result"),
+        "cat_file": lambda: elsewhere.load(PLACE, "result"),
+        "open": lambda: list(elsewhere.read(PLACE, "result")),
+        "glob": lambda: elsewhere.remove(PLACE, "window-*"),
+        "rm": lambda: elsewhere.remove(PLACE),
+        "ls": elsewhere.places,
+    }
+    with pytest.raises(StoreAway) as raised:
+        asked[question]()
+    assert raised.value.status == 503
+    assert "host" not in raised.value.message
+
+
+def test_a_folder_that_is_away_for_a_while_is_not_an_empty_one(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stale(*_: object) -> None:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    monkeypatch.setattr(store._files, "info", stale)
+    with pytest.raises(StoreAway):
+        store.has(PLACE, "result")
+
+
+@pytest.mark.parametrize(
+    "root", ["sftp://host/jobs", "http://host/jobs", "file+x://jobs", "simplecache::s3://a"]
+)
+def test_what_shows_files_by_halves_is_no_place_for_jobs(root: str) -> None:
+    with pytest.raises(ValueError, match="neither a folder nor one of"):
+        Store(root, Seal([MASTER]))
