@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import medasr_service.archive
 from medasr_service.archive import places, worker
 from medasr_service.archive.places import Place, SourceFailed, TargetFailed
 from medasr_service.errors import UsageError
@@ -288,6 +289,7 @@ def test_what_cannot_be_a_source_is_said(
     archive: Archive, source: str, says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "medasr_service.archive.sftp", None)  # as where paramiko is missing
+    monkeypatch.delattr(medasr_service.archive, "sftp", raising=False)
     with pytest.raises(UsageError, match=says):
         archive.run(source=source)
 
