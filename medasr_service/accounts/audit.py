@@ -21,6 +21,7 @@ from medasr_service.telemetry.account import NOBODY, Account
 from medasr_service.version import VERSION
 
 OPENED, BEGUN, ENDED, REFUSED, LOST, CLOSED = "opened", "begun", "ended", "refused", "lost", "closed"
+JOB = "job"
 RETRY_S = 1.0
 MOST_KEPT = 10_000  # lines that wait for a disk that takes none
 REFUSAL_STATUSES = (401, 403, 429)
@@ -90,6 +91,11 @@ class Audit:
             self._put(self._entry(ENDED, account, **outcome))
         elif account.status in REFUSAL_STATUSES:
             self._refused(account)
+
+    def job(self, key: str | None, handed_in: str, outcome: str, audio_s: float) -> None:
+        """What became of a job; ``handed_in``: the id of the line of the request that it came with."""
+        told = {"id": handed_in, "outcome": outcome, "audio_s": round(audio_s, 3)}
+        self._put({"time": self._time(), "event": JOB, "key": key, **told})
 
     def _refused(self, account: Account) -> None:
         at = account.key, account.code

@@ -66,6 +66,14 @@ class Quotas:
             raise await self._exceeded("audio", key, audio, said)
         await self._limiter.hit(audio, key.name, cost=cost)
 
+    async def give_back(self, key: Key, audio_s: float) -> None:
+        """Sound that was counted, and of which nothing came; at most what was counted in this window."""
+        if not (audio := _audio(key)):
+            return
+        _, remaining = await self._limiter.get_window_stats(audio, key.name)
+        if (cost := min(round(audio_s * MS), audio.amount - remaining)) > 0:
+            await self._limiter.hit(audio, key.name, cost=-cost)
+
     @contextmanager
     def live(self, key: Key) -> Iterator[None]:
         """One of the live sessions of a key. Raises RateLimited where it has as many as it may."""

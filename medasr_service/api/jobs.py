@@ -21,6 +21,7 @@ from medasr_service.errors import Draining, InvalidRequest, MedASRError
 from medasr_service.jobs.jobs import Jobs
 from medasr_service.jobs.record import Asked, Job
 from medasr_service.settings import Settings
+from medasr_service.telemetry import account
 from medasr_service.text import formats
 
 router = APIRouter(tags=["jobs"], prefix="/v1/jobs")
@@ -54,7 +55,7 @@ async def submit(request: Request) -> Response:
             sound = None if "url" in own and "file" not in form else transcriptions.recording_of(form, "file")
         job = await jobs.submit(
             client,
-            _asked(fields, own, served, settings, receipt_of(request.scope).name),
+            _asked(fields, own, served, settings, request),
             sound,
             idempotency_key=_idempotency_key(request),
         )
@@ -203,12 +204,14 @@ async def _found(request: Request, job_id: str) -> tuple[Served, Jobs, Job]:
 
 
 def _asked(
-    fields: Parameters, own: dict[str, str], served: Served, settings: Settings, key: str | None
+    fields: Parameters, own: dict[str, str], served: Served, settings: Settings, request: Request
 ) -> Asked:
     if fields.model is not None and not served.serves(fields.model):
         raise served.refusal(fields.model, status=400)
     kept = fields.model_dump(mode="json", exclude_unset=True, exclude={"stream"})
-    return Asked(options=fields.options(settings), fields=kept, key=key, **own)
+    key, found = receipt_of(request.scope).name, account.current()
+    audit = found.audit_id if found else ""
+    return Asked(options=fields.options(settings), fields=kept, key=key, audit=audit, **own)
 
 
 def _of_json(body: dict[str, Any]) -> tuple[Parameters, dict[str, str]]:

@@ -15,7 +15,7 @@ from medasr_service.jobs import sealed, webhook
 from medasr_service.jobs.outward import Allowed
 from medasr_service.jobs.record import SEGMENTS, STATES, Asked, Failure, Heard, Job
 from medasr_service.jobs.sealed import Seal
-from medasr_service.jobs.steps import Charge, Steps, blocks_of, nothing
+from medasr_service.jobs.steps import Ledger, Steps, blocks_of
 from medasr_service.jobs.store import WORK, Store, made_s, new_place
 from medasr_service.jobs.worker import Worker
 from medasr_service.settings import Settings
@@ -71,7 +71,7 @@ class Jobs:
         spool: Callable[[], BinaryIO],
         model: tuple[str, str],
         *,
-        charge: Charge = nothing,
+        ledger: Ledger | None = None,
         webhook_retries_s: Sequence[float] = webhook.RETRIES_S,
     ) -> None:
         self._settings = settings
@@ -79,7 +79,7 @@ class Jobs:
         self._seal = Seal(sealed.keys(settings))
         self._store = store_of(settings)
         self._urls, self._webhooks = Allowed(settings.job_url_hosts), Allowed(settings.job_webhook_hosts)
-        self._steps = Steps(self._store, transcriber, settings, spool, model, charge)
+        self._steps = Steps(self._store, transcriber, settings, spool, model, ledger)
         start = (_database(settings, self._store), settings.jobs_at_once, list(webhook_retries_s))
         self._worker = Worker(start, self._steps, self._steps.forget_all)
 
@@ -164,7 +164,8 @@ class Jobs:
         """Its sound and its text are gone when this returns."""
         job = await self.job(client, number)
         await self._worker.call("delete", number)
-        await self._steps.end(job.place)
+        if not job.over:
+            await self._steps.end(job.place)
         await in_thread(self._store.remove, job.place)
 
     async def asked(self, job: Job) -> Asked:
@@ -227,7 +228,7 @@ class Jobs:
 
     def _keep(self, place: str, asked: Asked, sound: BinaryIO | None) -> str:
         """What stands for the request: the same for the same sound and fields."""
-        heard = hashlib.sha256(asked.model_dump_json().encode())
+        heard = hashlib.sha256(asked.meant())
 
         def counted() -> Iterator[bytes]:
             assert sound

@@ -23,13 +23,20 @@ class Sealed(BaseModel):
 
 
 class Asked(Sealed):
-    """The request: ``fields`` are the form's, for who writes the answer; ``key`` is the name of its key."""
+    """The request: ``fields`` are the form's, for who writes the answer; ``key`` is the name of its key,
+    ``audit`` its line there.
+    """
 
     options: Options
     fields: dict[str, Any]
     url: str | None = None
     webhook_url: str | None = None
     key: str | None = None
+    audit: str = ""
+
+    def meant(self) -> bytes:
+        """The same for the same request that comes again."""
+        return self.model_dump_json(exclude={"audit"}).encode()
 
 
 class Inspected(Sealed):

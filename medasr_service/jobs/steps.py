@@ -5,8 +5,8 @@ import logging
 import time
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import aclosing
-from typing import Any, BinaryIO
+from contextlib import aclosing, suppress
+from typing import Any, BinaryIO, Protocol
 
 from medasr_service.audio.reader import in_thread
 from medasr_service.errors import InvalidRequest, MedASRError, NotReady, RateLimited, UrlRefused
@@ -23,6 +23,7 @@ MIB = 1 << 20
 READ_BYTES = 1 << 18
 HEARING = ("prepare", "hear")
 OVER = {"done": True, "parts": 0, "seconds": 0.0, "duration": None}
+OK, CANCELLED = "ok", "cancelled"
 MAX_TRIES = 5  # of what fails for no reason of the service's own
 FAILED = "The service failed; its log says why."
 LOST = "The recording was lost; send it again."
@@ -30,11 +31,18 @@ LOST = "The recording was lost; send it again."
 log = logging.getLogger("bentoml.medasr")
 
 
-Charge = Callable[[str | None, float], Awaitable[None]]
-"""Counts seconds of sound for the key of that name. Raises RateLimited."""
+class Ledger(Protocol):
+    """Whose sound it is. A key is charged once, when its job begins; one that fails is given it back."""
 
+    async def charge(self, key: str | None, audio_s: float) -> None:
+        """Raises RateLimited, AudioTooLong: then nothing was charged."""
+        ...
 
-async def nothing(_name: str | None, _audio_s: float) -> None: ...
+    async def give_back(self, key: str | None, audio_s: float) -> None: ...
+
+    def ended(self, asked: Asked, outcome: str, audio_s: float) -> None:
+        """``outcome``: OK, or a code; of ``audio_s`` nothing was charged where it failed."""
+        ...
 
 
 class Steps:
@@ -48,14 +56,14 @@ class Steps:
         settings: Settings,
         spool: Callable[[], BinaryIO],
         model: tuple[str, str],
-        charge: Charge = nothing,
+        ledger: Ledger | None = None,
     ) -> None:
         self._store = store
         self._transcriber = transcriber
         self._settings = settings
         self._spool = spool
         self._model = model
-        self._charge = charge
+        self._ledger = ledger
         self._urls = Allowed(settings.job_url_hosts)
         self._webhooks = Allowed(settings.job_webhook_hosts)
         self._hearings: dict[str, Hearing] = {}
@@ -129,10 +137,16 @@ class Steps:
                 step.cancel()
             await asyncio.wait(set(steps))
         await self.forget(place)
+        if self._ledger and (kept := await in_thread(self._store.load, place, "record")):
+            asked = Asked.model_validate_json(kept)
+            self._ledger.ended(asked, CANCELLED, await self._duration_s(place))
 
     async def _cancelled(self, place: str) -> None:
+        """Here, or on another machine, while this one was at work: what it has written since goes, too."""
         await self.forget(place)
         self._ended.discard(place)
+        with suppress(NotReady):  # then it goes when its time is over
+            await in_thread(self._store.remove, place, *WORK, "result")
 
     async def forget_all(self) -> None:
         for place in list(self._hearings):
@@ -142,10 +156,18 @@ class Steps:
         asked = await self._asked(place)
         if asked.url and not await in_thread(self._store.has, place, "sound"):
             await self._fetch(place, asked.url)
+        if await in_thread(self._store.has, place, "info"):  # it is charged
+            return {"done": False}
         hearing = await self._hearing(place)
         found = await hearing.inspect(asked)
-        await self._charge(asked.key, found.info.duration)
-        await in_thread(self._store.write, place, "info", found.written())
+        if self._ledger:
+            await self._ledger.charge(asked.key, found.info.duration)
+        try:
+            await in_thread(self._store.write, place, "info", found.written())
+        except BaseException:
+            if self._ledger:
+                await self._ledger.give_back(asked.key, found.info.duration)
+            raise
         return {"done": False}
 
     async def _hear(self, place: str, number: int) -> dict[str, Any]:
@@ -162,6 +184,12 @@ class Steps:
         self._tries.pop(place, None)
         asked = await self._asked(place)
         failed = await self._failure(place)
+        audio_s = await self._duration_s(place)
+        await in_thread(self._store.remove, place, "info")  # first: who does this again gives nothing back
+        if self._ledger:
+            if failed:
+                await self._ledger.give_back(asked.key, audio_s)
+            self._ledger.ended(asked, failed or OK, audio_s)
         await in_thread(self._store.remove, place, *WORK)
         return {"failed": failed, "webhook": bool(asked.webhook_url), "ended": time.time()}
 
@@ -190,6 +218,11 @@ class Steps:
             return None
         failure = await in_thread(self._store.load, place, "failure")
         return (failure and Failure.model_validate_json(failure).code) or "server_error"
+
+    async def _duration_s(self, place: str) -> float:
+        """Of what was charged."""
+        info = await in_thread(self._store.load, place, "info")
+        return Inspected.model_validate_json(info).info.duration if info else 0.0
 
     async def _asked(self, place: str) -> Asked:
         kept = await in_thread(self._store.load, place, "record")

@@ -46,6 +46,20 @@ def asked(key: str = "ward-3") -> Account:
     return Account(ROUTE, method="POST", address="10.0.0.7", key=key, request_id="a-name-of-the-client")
 
 
+async def test_what_becomes_of_a_job_is_a_line_with_the_id_of_the_request_that_brought_it(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "audit.jsonl"
+    async with kept(file) as audit:
+        account = asked()
+        await audit.begin(account)
+        audit.job("ward-3", account.audit_id, "ok", 12.3456)
+        await until(lambda: lines(file)[-1]["event"] == "job")
+    [begun, job] = [each for each in lines(file) if each["event"] in ("begun", "job")]
+    assert (job["id"], job["key"], job["outcome"], job["audio_s"]) == (begun["id"], "ward-3", "ok", 12.346)
+    assert inspect([file]).fault is None
+
+
 async def test_work_is_two_lines_and_a_refusal_is_one(tmp_path: Path) -> None:
     file = tmp_path / "audit.jsonl"
     async with kept(file, required=True) as audit:

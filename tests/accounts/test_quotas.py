@@ -66,6 +66,22 @@ async def test_so_much_sound_an_hour(pass_time: Callable[[float], None]) -> None
     await quotas.begin(ward)
 
 
+async def test_what_is_given_back_can_be_used_again_and_is_no_more_than_was_counted(
+    pass_time: Callable[[float], None],
+) -> None:
+    quotas, ward = Quotas(), key(audio_seconds_per_hour=100)
+    await quotas.charge(ward, 60)
+    await quotas.give_back(ward, 60)
+    await quotas.charge(ward, 70)
+    await quotas.give_back(ward, 500)
+    assert (await quotas.left(ward))[0].remaining == 100
+    await quotas.charge(ward, 100)
+    pass_time(3601)
+    await quotas.give_back(ward, 50)  # of a window that is over
+    assert (await quotas.left(ward))[0].remaining == 100
+    await quotas.give_back(key(), 50)  # one without limits
+
+
 async def test_a_recording_that_is_longer_than_the_limit_ever_is_is_told_so() -> None:
     with pytest.raises(AudioTooLong, match=r"101 s of audio; the limit of this API key is 100 s an hour"):
         await Quotas().charge(key(audio_seconds_per_hour=100), 100.7)

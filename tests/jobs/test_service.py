@@ -15,6 +15,7 @@ import httpx
 import openai
 import pytest
 
+from medasr_service.accounts.keys import digest
 from tests.conftest import CLIPS, PATIENCE_S, ROOT, Service
 from tests.jobs import kills
 from tests.jobs.conftest import Web, reply
@@ -35,10 +36,23 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def started(start_service: Callable[..., Service], folder: Path) -> Service:
+def accounts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the keys and the audit."""
+    folder = tmp_path_factory.mktemp("accounts")
+    lines = [
+        f'[{name}]\nsha256 = "{digest(key).hex()}"\naudio_seconds_per_hour = 100000\n'
+        for name, key in (("mine", MINE), ("others", OTHERS))
+    ]
+    (folder / "keys.toml").write_text("".join(lines))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def started(start_service: Callable[..., Service], folder: Path, accounts: Path) -> Service:
     service = start_service(
         **kills.settings(folder),
-        MEDASR_API_KEYS=f"{MINE},{OTHERS}",
+        MEDASR_API_KEYS_FILE=str(accounts / "keys.toml"),
+        MEDASR_AUDIT=str(accounts / "audit.jsonl"),
         MEDASR_JOB_URL_HOSTS=HERE,
         MEDASR_JOB_WEBHOOK_HOSTS=HERE,
         MEDASR_JOB_WEBHOOK_SECRET=SECRET,
@@ -285,6 +299,43 @@ def test_a_url_that_is_no_recording_fails_and_says_why(
     job = submitted(mine, url=f"{web.url}/a.wav")
     shown = ended(mine, job)
     assert (shown["status"], shown["error"]["code"], shown["error"]["param"]) == ("failed", code, "url")
+
+
+def left_s(asking: httpx.Client) -> int:
+    """Of the sound that the key may have."""
+    [said] = re.findall(r'"audio";r=(\d+)', asking.get("/v1/models").headers["ratelimit"])
+    return int(said)
+
+
+def jobs_audited(accounts: Path) -> list[dict[str, Any]]:
+    lines = map(json.loads, (accounts / "audit.jsonl").read_text().splitlines())
+    return [each for each in lines if each["event"] == "job" and each["key"] == "others"]
+
+
+def test_the_sound_of_a_job_is_charged_once_to_the_key_that_asked_and_audited(
+    mine: httpx.Client, others: httpx.Client, web: Web, accounts: Path
+) -> None:
+    """Uploaded or fetched; not what fails, nor what comes twice."""
+    clip, seconds = CLIPS[3].path.read_bytes(), len(CLIPS[3].waveform) / 16_000
+    web.answer = lambda handler: reply(handler, 200, clip if handler.path == "/a.wav" else b"no sound")
+    left, mine_left, audited = left_s(others), left_s(mine), len(jobs_audited(accounts))
+    key = {"Idempotency-Key": "charged-once"}
+    jobs = [submitted(others, clip, key), submitted(others, clip, key)]
+    jobs += [submitted(others, url=f"{web.url}/a.wav"), submitted(others, url=f"{web.url}/b.wav")]
+    jobs += [submitted(others, b"no sound at all")]
+    for job in jobs:
+        ended(others, job)
+    assert left - 2 * seconds - 2 < left_s(others) <= left - 2 * seconds + 1
+    assert left_s(mine) == mine_left
+    deadline = time.monotonic() + PATIENCE_S
+    while len(found := jobs_audited(accounts)[audited:]) < 4:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    told = sorted((each["outcome"], each["audio_s"]) for each in found)
+    assert [outcome for outcome, _ in told] == ["ok", "ok", "unsupported_format", "unsupported_format"]
+    assert [heard for _, heard in told] == pytest.approx([seconds, seconds, 0, 0], abs=0.01)
+    for job in set(jobs):
+        others.delete(job)
 
 
 def test_who_is_to_be_told_is_told_until_he_has_heard_it(mine: httpx.Client, web: Web) -> None:

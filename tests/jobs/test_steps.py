@@ -4,6 +4,7 @@ import asyncio
 import io
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from medasr_service.jobs.jobs import Jobs
 from medasr_service.jobs.record import Asked, Failure, Job
 from medasr_service.jobs.sealed import Seal
 from medasr_service.jobs.steps import MAX_TRIES, Steps
-from medasr_service.jobs.store import Store, new_place
+from medasr_service.jobs.store import WORK, Store, new_place
 from medasr_service.model.geometry import Emission, Waveform
 from medasr_service.settings import Settings
 from medasr_service.telemetry import metrics
@@ -92,24 +93,123 @@ async def test_what_fails_for_no_reason_is_tried_again_and_then_a_failure_that_t
     assert Failure.model_validate_json(kept).error().status == 500
 
 
-async def test_the_sound_of_a_job_counts_for_its_key_and_beyond_its_limit_it_is_not_heard(
-    make_transcriber: Callable[..., Transcriber], store: Store, options: Options
-) -> None:
+class Book:
+    """A ledger that a test can read; beyond ``most`` seconds a charge is refused."""
+
+    def __init__(self, most: float = float("inf")) -> None:
+        self.most = most
+        self.charged: Counter[str | None] = Counter()
+        self.outcomes: list[tuple[str, str, bool]] = []
+
+    async def charge(self, key: str | None, audio_s: float) -> None:
+        if self.charged[key] + audio_s > self.most:
+            raise RateLimited("enough", 60)
+        self.charged[key] += audio_s  # type: ignore[assignment]  # seconds
+
+    async def give_back(self, key: str | None, audio_s: float) -> None:
+        self.charged[key] -= audio_s  # type: ignore[assignment]
+
+    def ended(self, asked: Asked, outcome: str, audio_s: float) -> None:
+        self.outcomes.append((asked.audit, outcome, audio_s > 0))
+
+
+DURATION_S = len(CLIPS[0].waveform) / 16_000
+
+
+@pytest.fixture
+def ward_s(store: Store, options: Options) -> str:
+    """A job of the key ward-3."""
     name = new_place()
     store.write(name, "sound", [CLIPS[0].path.read_bytes()])
-    store.write(name, "record", Asked(options=options, fields={}, key="ward-3").written())
-    charged = []
+    store.write(name, "record", Asked(options=options, fields={}, key="ward-3", audit="17").written())
+    return name
 
-    async def charge(key: str | None, audio_s: float) -> None:
-        charged.append((key, round(audio_s, 3)))
-        if len(charged) > 1:
-            raise RateLimited("enough", 60)
 
-    doing = Steps(store, make_transcriber(), Settings(), io.BytesIO, MODEL, charge)
-    await doing("prepare", [name])
-    assert charged == [("ward-3", round(len(CLIPS[0].waveform) / 16_000, 3))]
-    assert (await doing("prepare", [name]))["done"]
-    assert (await doing("finish", [name]))["failed"] == "rate_limit_exceeded"
+def charging(store: Store, transcriber: Transcriber, book: Book) -> Steps:
+    return Steps(store, transcriber, Settings(), io.BytesIO, MODEL, book)
+
+
+async def test_each_second_is_charged_once_whatever_is_done_again(
+    make_transcriber: Callable[..., Transcriber],
+    store: Store,
+    ward_s: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    book, write = Book(), store.write
+    doing = charging(store, make_transcriber(), book)
+
+    def no_room(where: str, name: str, *rest: Any, **about: Any) -> None:
+        if name == "info":
+            raise NoRoom
+        write(where, name, *rest, **about)
+
+    with monkeypatch.context() as full:
+        full.setattr(store, "write", no_room)
+        with pytest.raises(NoRoom):
+            await doing("prepare", [ward_s])
+    assert book.charged["ward-3"] == 0
+    await doing("prepare", [ward_s])
+    again = charging(store, make_transcriber(), book)  # another process, which goes on
+    await heard(again, ward_s)
+    assert book.charged["ward-3"] == pytest.approx(DURATION_S, abs=0.01)
+    assert book.outcomes == [("17", "ok", True)]
+    assert store.has(ward_s, "result")
+
+
+async def test_a_job_that_fails_is_given_its_seconds_back_and_one_that_is_refused_has_none(
+    make_transcriber: Callable[..., Transcriber], store: Store, ward_s: str, options: Options
+) -> None:
+    book = Book()
+    await charging(store, make_transcriber(), book)("prepare", [ward_s])
+    doing = charging(store, make_transcriber(), book)
+    for _ in range(2):  # the engine may ask for the same step twice
+        assert (await doing("give_up", [ward_s]))["failed"] == "server_error"
+        assert book.charged["ward-3"] == pytest.approx(0)
+    assert book.outcomes[0] == ("17", "server_error", True)
+    junk = new_place()
+    store.write(junk, "sound", [b"no sound at all"])
+    store.write(junk, "record", Asked(options=options, fields={}, key="ward-4").written())
+    await heard(doing, junk)
+    assert book.charged["ward-4"] == 0
+    assert book.outcomes[-1] == ("", "unsupported_format", False)
+
+
+async def test_beyond_the_limit_of_its_key_a_job_is_not_heard_and_costs_nothing(
+    make_transcriber: Callable[..., Transcriber], store: Store, ward_s: str
+) -> None:
+    book = Book(most=DURATION_S / 2)
+    doing = charging(store, make_transcriber(), book)
+    assert (await doing("prepare", [ward_s]))["done"]
+    assert (await doing("finish", [ward_s]))["failed"] == "rate_limit_exceeded"
+    assert book.charged["ward-3"] == 0
+    assert book.outcomes == [("17", "rate_limit_exceeded", False)]
+
+
+async def test_what_a_client_ends_stays_charged_as_a_request_that_is_hung_up_on(
+    make_transcriber: Callable[..., Transcriber], store: Store, ward_s: str
+) -> None:
+    book = Book()
+    doing = charging(store, make_transcriber(), book)
+    await doing("prepare", [ward_s])
+    await doing.end(ward_s)
+    assert book.charged["ward-3"] == pytest.approx(DURATION_S, abs=0.01)
+    assert book.outcomes == [("17", "cancelled", True)]
+
+
+async def test_what_is_ended_on_another_machine_leaves_no_text_behind_on_this_one(
+    make_transcriber: Callable[..., Transcriber], store: Store, place: str
+) -> None:
+    doing = steps(store, make_transcriber())
+    await doing("prepare", [place])
+    store.remove(place, *WORK)  # as the other machine does
+    store.write(place, "sound", [CLIPS[0].path.read_bytes()])  # what this one had open
+    number = 0
+    while not (await doing("hear", [place, number]))["done"]:
+        number += 1
+    assert store.has(place, "result")
+    await doing("forget", [place])
+    for gone in ("sound", "part-0", "window-0", "result"):
+        assert not store.has(place, gone)
 
 
 async def test_sound_that_was_changed_on_the_disk_is_not_heard(
