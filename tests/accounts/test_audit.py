@@ -54,7 +54,7 @@ async def test_what_becomes_of_a_job_is_a_line_with_the_id_of_the_request_that_b
         account = asked()
         await audit.begin(account)
         audit.job("ward-3", account.audit_id, "ok", 12.3456)
-        await until(lambda: lines(file)[-1]["event"] == "job")
+        await until(lambda: file.exists() and lines(file)[-1]["event"] == "job")
     [begun, job] = [each for each in lines(file) if each["event"] in ("begun", "job")]
     assert (job["id"], job["key"], job["outcome"], job["audio_s"]) == (begun["id"], "ward-3", "ok", 12.346)
     assert inspect([file]).fault is None
