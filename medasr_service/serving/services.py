@@ -41,7 +41,7 @@ from medasr_service.serving import (
     shutdown,
     supervisor,
 )
-from medasr_service.serving.batching import Prompt
+from medasr_service.serving.batching import Prompt, Traced
 from medasr_service.serving.hop import Hop
 from medasr_service.telemetry import metrics, traces
 from medasr_service.version import VERSION
@@ -62,7 +62,7 @@ if SUPERVISOR is not None:
     connections.install(SETTINGS)
 logs.set_up(SETTINGS.log_format)
 NEVER_S = 1_000_000_000
-DISK_LOOK_S = 5.0  # between two looks at what uploads may take of it
+DISK_LOOK_S = 2.0  # between two looks at what uploads may take of it
 
 log = logging.getLogger("bentoml.medasr")
 
@@ -116,6 +116,10 @@ if SUPERVISOR is not None:
 
     # BentoML's own writes down addresses with their queries, and whatever a client calls itself.
     asgi.OpenTelemetryMiddleware = untraced  # type: ignore[misc, assignment]
+    if traces.is_wanted():
+        from _bentoml_impl.server import app as bentoml_app
+
+        bentoml_app.CorkDispatcher = Traced
 
 
 def route_labels(app: ASGIApp) -> ASGIApp:

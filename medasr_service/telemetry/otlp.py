@@ -11,7 +11,15 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
-from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, TraceFlags, set_span_in_context
+from opentelemetry.trace import (
+    Link,
+    NonRecordingSpan,
+    Span,
+    SpanContext,
+    SpanKind,
+    TraceFlags,
+    set_span_in_context,
+)
 
 SERVER = SpanKind.SERVER
 NAME = "medasr-service"
@@ -57,3 +65,11 @@ def context_of(parent: re.Match[str] | None) -> Context:
         return Context()
     context = SpanContext(int(parent[1], 16), int(parent[2], 16), True, TraceFlags(int(parent[3], 16) & 1))
     return set_span_in_context(NonRecordingSpan(context), Context()) if context.is_valid else Context()
+
+
+def within(span: Span) -> Context:
+    return set_span_in_context(span, Context())
+
+
+def links(spans: Sequence[Span]) -> list[Link]:
+    return [Link(each.get_span_context()) for each in spans]

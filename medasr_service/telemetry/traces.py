@@ -8,7 +8,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -116,6 +116,38 @@ def served(name: str, traceparent: str = "") -> Iterator[Span]:
         set_status_on_exception=False,
     ) as opened:
         yield Span(opened)
+
+
+def here() -> Any:
+    """The span that is open, for ``for_all``; None where none is, or none is recorded."""
+    if _tracer is None:
+        return None
+    from opentelemetry.trace import get_current_span
+
+    found = get_current_span()
+    return found if found.is_recording() else None
+
+
+@contextmanager
+def for_all(name: str, spans: Sequence[Any], **attributes: float | str) -> Iterator[None]:
+    """What is done once for several spans (``here``): a part of the first, linked with each of the others."""
+    if _tracer is None or not spans:
+        yield
+        return
+    from medasr_service.telemetry import otlp
+
+    first, *others = spans
+    with _tracer.start_as_current_span(
+        name,
+        context=otlp.within(first),
+        links=otlp.links(others),
+        attributes={_named(each): value for each, value in attributes.items()},
+        record_exception=False,
+        set_status_on_exception=False,
+    ) as opened:
+        for each in others:
+            each.add_link(opened.get_span_context())
+        yield
 
 
 def past(name: str, seconds: float, **attributes: float | str) -> None:

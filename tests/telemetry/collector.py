@@ -23,12 +23,14 @@ class Received:
     start_s: float
     end_s: float
     attributes: dict[str, Any] = field(hash=False)
+    links: tuple[str, ...] = ()
 
 
 class Collector:
     def __init__(self) -> None:
         self.spans: list[Received] = []
         self.bodies: list[bytes] = []
+        self.sent: list[tuple[dict[str, str], bytes]] = []  # headers and bodies, as they came
         self._came = threading.Condition()
 
     def take(self, body: bytes) -> None:
@@ -43,6 +45,7 @@ class Collector:
                 span.start_time_unix_nano / 1e9,
                 span.end_time_unix_nano / 1e9,
                 _plain(span.attributes),
+                tuple(link.span_id.hex() for link in span.links),
             )
             for resource in request.resource_spans
             for scope in resource.scope_spans
@@ -81,6 +84,7 @@ def collector() -> Iterator[tuple[Collector, str]]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
+            found.sent.append((dict(self.headers), body))
             found.take(gzip.decompress(body) if self.headers["Content-Encoding"] == "gzip" else body)
             self.send_response(200)
             self.send_header("Content-Length", "0")

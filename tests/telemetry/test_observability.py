@@ -1,7 +1,6 @@
 """What an operator starts from: rules that promtool proves, queries of series that there are, real parts."""
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -10,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -19,7 +17,8 @@ import pytest
 import yaml
 from prometheus_client import Histogram
 
-from tests.conftest import PATIENCE_S, ROOT, SAMPLE, Service, free_port, require
+from tests.conftest import CLIPS, PATIENCE_S, ROOT, SAMPLE, Service, free_port, require
+from tests.telemetry.conftest import Seen
 from tests.telemetry.test_metrics import CATALOGUE, name_of
 
 DEPLOYED = ROOT / "deploy" / "observability"
@@ -33,6 +32,7 @@ SHOWN = {
     for each in CATALOGUE
     for suffix in (("_bucket", "_sum", "_count") if isinstance(each, Histogram) else ("",))
 }
+SHORT = min((clip.path for clip in CLIPS), key=lambda path: path.stat().st_size)
 SERIES = re.compile(r"\b(?:instance:)?medasr_[a-z0-9_:]+")
 
 
@@ -124,36 +124,33 @@ def _faster(rules: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def watched(
-    start_service: Callable[..., Service], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Service, Prometheus]]:
-    """A service whose model is given all the time that it wants, and a Prometheus that scrapes it."""
-    require("prometheus")
-    service = start_service(MEDASR_MODEL_TIMEOUT_S="600")
-    service.wait_until_ready()
-    prometheus = Prometheus(tmp_path_factory.mktemp("prometheus"), f"127.0.0.1:{service.port}")
-    yield service, prometheus
+def prometheus(seen: Seen, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    """One that scrapes the service."""
+    prometheus = Prometheus(tmp_path_factory.mktemp("prometheus"), f"127.0.0.1:{seen.service.port}")
+    yield prometheus
     prometheus.process.terminate()
     prometheus.process.wait()
-    service.stop()
 
 
-def transcribe(service: Service, times: int = 1) -> None:
-    for _ in range(times):
-        url = f"{service.url}/v1/audio/transcriptions"
-        httpx.post(url, files={"file": SAMPLE.read_bytes()}, timeout=PATIENCE_S).raise_for_status()
+def transcribe(service: Service, recording: Path = SAMPLE) -> None:
+    url = f"{service.url}/v1/audio/transcriptions"
+    httpx.post(url, files={"file": recording.read_bytes()}, timeout=PATIENCE_S).raise_for_status()
+
+
+def model_of(service: Service) -> psutil.Process:
+    children = psutil.Process(service.process.pid).children()
+    [model] = [each for each in children if "medasr-model" in each.cmdline()]
+    return model
 
 
 @pytest.mark.e2e
 @pytest.mark.needs("prometheus")
-def test_under_load_no_rule_fires_and_every_panel_has_its_series(watched: tuple[Service, Prometheus]) -> None:
-    service, prometheus = watched
-
-    def seen() -> object:
-        transcribe(service)  # the load goes on: a rate looks a few seconds back
+def test_under_load_no_rule_fires_and_every_panel_has_its_series(seen: Seen, prometheus: Prometheus) -> None:
+    def read() -> object:
+        transcribe(seen.service)  # the load goes on: a rate looks a few seconds back
         return prometheus.ask("instance:medasr_audio_transcribed_seconds:rate5m > 0")
 
-    prometheus.wait(seen)
+    prometheus.wait(read)
     assert prometheus.firing() <= {"MedASRSlow"}  # on a machine that does other things besides
     for query in QUERIES:
         prometheus.ask(query.replace("$__rate_interval", "5m").replace("$instance", ".+"))
@@ -164,93 +161,67 @@ def test_under_load_no_rule_fires_and_every_panel_has_its_series(watched: tuple[
 
 @pytest.mark.e2e
 @pytest.mark.needs("prometheus")
-def test_a_model_that_is_stopped_is_told_and_so_is_the_queue(watched: tuple[Service, Prometheus]) -> None:
-    service, prometheus = watched
-    children = psutil.Process(service.process.pid).children()
-    [model] = [each for each in children if "medasr-model" in each.cmdline()]
+def test_a_model_that_is_stopped_its_queue_and_a_disk_that_is_full_are_told(
+    seen: Seen, prometheus: Prometheus
+) -> None:
+    """And what is well again fires no more. Clips of 4 s: seven are with the model, the others wait."""
+    told = {"MedASRModelStuck", "MedASRQueueGrows"}
+    model = model_of(seen.service)
+    if seen.disk:
+        told |= {"MedASRSpoolDiskFills", "MedASRSpoolDiskFull"}
+        prometheus.wait(lambda: prometheus.ask("medasr_spool_disk_free_bytes > 512 * 1024 * 1024"))
+        assert not told & prometheus.firing()
+        subprocess.run(["fallocate", "-l", "560M", seen.disk / "others"], check=True)
     model.send_signal(signal.SIGSTOP)
     try:
-        waiting = [threading.Thread(target=transcribe, args=(service,)) for _ in range(14)]
+        waiting = [threading.Thread(target=transcribe, args=(seen.service, SHORT)) for _ in range(36)]
         for each in waiting:
             each.start()
-        prometheus.wait(lambda: {"MedASRModelStuck", "MedASRQueueGrows"} <= prometheus.firing())
+        prometheus.wait(lambda: told <= prometheus.firing())
     finally:
         model.send_signal(signal.SIGCONT)
+        if seen.disk:
+            (seen.disk / "others").unlink()
     for each in waiting:
         each.join()
-    prometheus.wait(lambda: not {"MedASRModelStuck", "MedASRQueueGrows"} & prometheus.firing())
+    prometheus.wait(lambda: not (told - {"MedASRSpoolDiskFills"}) & prometheus.firing())
 
 
 @pytest.mark.e2e
 @pytest.mark.needs("prometheus")
-def test_a_model_that_is_killed_is_told(watched: tuple[Service, Prometheus]) -> None:
-    service, prometheus = watched
-    children = psutil.Process(service.process.pid).children()
-    [model] = [each for each in children if "medasr-model" in each.cmdline()]
-    model.kill()
+def test_a_model_that_is_killed_is_told(seen: Seen, prometheus: Prometheus) -> None:
+    model_of(seen.service).kill()
     prometheus.wait(lambda: "MedASRModelLost" in prometheus.firing())
-    service.wait_until_ready()
-    transcribe(service)
+    seen.service.wait_until_ready()
+    transcribe(seen.service)
 
     def values() -> list[str]:
-        gauges = prometheus.ask("medasr_model_ready") + prometheus.ask("medasr_windows_running")
-        return [each["value"][1] for each in gauges]
+        queries = (
+            "medasr_model_ready",
+            "medasr_windows_running",
+            'medasr_worker_starts_total{worker="model"}',
+        )
+        return [each["value"][1] for query in queries for each in prometheus.ask(query)]
 
-    prometheus.wait(lambda: values() == ["1", "0"])  # it looks every now and then
-
-
-@pytest.mark.e2e
-@pytest.mark.needs("prometheus")
-@pytest.mark.skipif(os.geteuid() != 0, reason="a small disk is mounted")
-def test_a_disk_that_is_full_is_told(start_service: Callable[..., Service], tmp_path: Path) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=600m", "tmpfs", disk], check=False, capture_output=True
-    )
-    if mounted.returncode:
-        pytest.skip("nothing may be mounted here")
-    try:
-        service = start_service(MEDASR_SPOOL_DIR=str(disk))
-        service.wait_until_ready()
-        prometheus = Prometheus(tmp_path, f"127.0.0.1:{service.port}")
-        try:
-            prometheus.wait(lambda: prometheus.ask("medasr_spool_disk_free_bytes > 512 * 1024 * 1024"))
-            assert not {"MedASRSpoolDiskFills", "MedASRSpoolDiskFull"} & prometheus.firing()
-            subprocess.run(["fallocate", "-l", "560M", disk / "others"], check=True)
-            prometheus.wait(lambda: {"MedASRSpoolDiskFills", "MedASRSpoolDiskFull"} <= prometheus.firing())
-            (disk / "others").unlink()
-            prometheus.wait(lambda: "MedASRSpoolDiskFull" not in prometheus.firing())
-        finally:
-            prometheus.process.terminate()
-            prometheus.process.wait()
-            service.stop()
-    finally:
-        subprocess.run(["umount", disk], check=True)
+    prometheus.wait(lambda: values() == ["1", "0", "2"])  # it looks every now and then
 
 
 @pytest.mark.e2e
-def test_a_second_start_leaves_the_counters_of_the_first_alone(start_service: Callable[..., Service]) -> None:
-    """Also one that is refused; and each takes its own away."""
-    with TemporaryDirectory() as folder:  # short, for there are sockets in it
-        variables = {"TMPDIR": folder, "BENTOML_HOME": f"{folder}/bentoml"}
-        first = start_service(**variables)
-        first.wait_until_ready()
-        httpx.get(f"{first.url}/v1/models")
+def test_a_second_start_leaves_the_counters_of_the_first_alone(
+    seen: Seen, start_service: Callable[..., Service]
+) -> None:
+    """It is refused, and takes its own away."""
+    first, variables = seen.service, {"TMPDIR": str(seen.folder), "BENTOML_HOME": f"{seen.folder}/bentoml"}
+    httpx.get(f"{first.url}/v1/models")
 
-        def asked() -> list[str]:
-            text = httpx.get(f"{first.url}/metrics").text
-            return [
-                line for line in text.splitlines() if "medasr_requests_total{" in line and "models" in line
-            ]
+    def asked() -> list[str]:
+        text = httpx.get(f"{first.url}/metrics").text
+        return [line for line in text.splitlines() if "medasr_requests_total{" in line and "models" in line]
 
-        before = asked()
-        assert before
-        assert before[0].endswith(" 1.0")
-        second = start_service(**variables, MEDASR_PORT=str(first.port))
-        assert second.process.wait(PATIENCE_S) != 0
-        assert asked() == before
-        assert len(list(Path(folder).glob("medasr-metrics-*"))) == 1
-        assert not Path(folder, "bentoml", "prometheus_multiproc_dir").exists()
-        first.stop()
-        assert not list(Path(folder).glob("medasr-metrics-*"))
+    before = asked()
+    assert before
+    second = start_service(**variables, MEDASR_PORT=str(first.port))
+    assert second.process.wait(PATIENCE_S) != 0
+    assert asked() == before
+    assert len(list(seen.folder.glob("medasr-metrics-*"))) == 1
+    assert not (seen.folder / "bentoml" / "prometheus_multiproc_dir").exists()

@@ -5,7 +5,8 @@ import logging
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,8 +16,9 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from medasr_service.telemetry import traces
-from tests.conftest import PATIENCE_S, SAMPLE, Service
-from tests.telemetry.collector import Collector, collector
+from tests.conftest import PATIENCE_S, SAMPLE, Service, free_port
+from tests.telemetry.collector import Collector
+from tests.telemetry.conftest import Seen
 
 ROUTE = "/v1/audio/transcriptions"
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -74,18 +76,9 @@ def test_the_trace_of_a_client_is_named_also_where_there_are_no_spans(
     assert "X-Trace-ID" not in client.get("/v1/models").headers
 
 
-@pytest.fixture(scope="module")
-def traced(start_service: Callable[..., Service]) -> Iterator[tuple[Service, Collector]]:
-    """A service that sends its spans, and logs as JSON."""
-    with collector() as (found, address):
-        service = start_service(
-            OTEL_EXPORTER_OTLP_ENDPOINT=address,
-            OTEL_BSP_SCHEDULE_DELAY="200",
-            MEDASR_LOG_FORMAT="json",
-        )
-        service.wait_until_ready()
-        yield service, found
-        service.stop()
+@pytest.fixture
+def traced(seen: Seen) -> tuple[Service, Collector]:
+    return seen.service, seen.collector
 
 
 def lines_of(service: Service) -> list[dict[str, Any]]:
@@ -115,22 +108,60 @@ def test_a_request_is_one_trace_over_both_services(traced: tuple[Service, Collec
         timeout=60,
     )
     assert answer.headers["X-Trace-ID"] == TRACE
-    spans = found.wait(TRACE, f"POST {ROUTE}", "model")
+    spans = found.wait(TRACE, f"POST {ROUTE}", "model", "batch")
     [root] = [each for each in spans if each.name == f"POST {ROUTE}"]
     assert (root.parent, root.service) == (PARENT.split("-")[2], "medasr-service")
     assert root.attributes["http.response.status_code"] == 200
     assert root.attributes["medasr.audio_s"] == pytest.approx(51.474, abs=0.01)
     assert {each.name for each in spans} == {
-        *(root.name, "upload", "decode", "wait", "inference", "model", "stitch", "text")
+        *(root.name, "upload", "decode", "wait", "inference", "model", "batch", "stitch", "text")
     }
     of_request = [each for each in spans if each.name in ("upload", "decode", "wait", "inference", "text")]
     assert {each.parent for each in of_request} == {root.id}
     inferences = {each.id for each in spans if each.name == "inference"}
-    assert {each.parent for each in spans if each.name == "model"} == inferences
+    models = {each.id: each for each in spans if each.name == "model"}
+    assert {each.parent for each in models.values()} == inferences
+    batches = [each for each in spans if each.name == "batch"]
+    linked = {link for each in batches for link in each.links}
+    assert {each.parent for each in batches} | linked == set(models)
+    assert sum(each.attributes["medasr.windows"] for each in batches) == len(models)
+    batched_s = sum(each.attributes["medasr.audio_s"] for each in batches)
+    windows_s = sum(each.attributes["medasr.audio_s"] for each in spans if each.name == "inference")
+    assert batched_s == pytest.approx(windows_s, abs=0.01)
     assert all(root.start_s - 0.01 <= each.start_s <= each.end_s <= root.end_s + 0.1 for each in spans)
     sent = b"".join(found.bodies)
     assert CANARY.encode() not in sent
     assert not [word for word in answer.json()["text"].split() if len(word) > 7 and word.encode() in sent]
+
+
+@pytest.mark.e2e
+def test_a_receiver_that_is_not_ours_reads_what_is_sent(
+    traced: tuple[Service, Collector], start_service: Callable[..., Service]
+) -> None:
+    """Rotel is a collector: it gets the very requests that came, and writes down what it read in them."""
+    agent = Path(pytest.importorskip("rotel").__file__).with_name("rotel-agent")
+    service, found = traced
+    trace = f"{TRACE[8:]}{TRACE[:8]}"
+    httpx.get(f"{service.url}/v1/models", headers={"traceparent": f"00-{trace}-00f067aa0ba902b7-01"})
+    found.wait(trace, "GET /v1/models")
+    sent = [each for each, body in zip(found.sent, found.bodies, strict=True) if bytes.fromhex(trace) in body]
+    address = f"127.0.0.1:{free_port()}"
+    receiver = start_service(
+        command=[
+            agent,
+            "start",
+            "--debug-log=traces",
+            "--debug-log-verbosity=detailed",
+            "--exporter=blackhole",
+        ],
+        ROTEL_OTLP_HTTP_ENDPOINT=address,
+        ROTEL_OTLP_GRPC_ENDPOINT=f"127.0.0.1:{free_port()}",
+    )
+    with httpx.Client(transport=httpx.HTTPTransport(retries=20)) as client:  # until it listens
+        for headers, body in sent:
+            client.post(f"http://{address}/v1/traces", headers=headers, content=body).raise_for_status()
+    receiver.wait_until_said(trace, "GET /v1/models", "service.name: Str(medasr-service)")
+    receiver.stop()
 
 
 @pytest.mark.e2e
@@ -170,6 +201,7 @@ def test_every_line_is_an_object_and_names_request_and_trace(traced: tuple[Servi
 @pytest.mark.e2e
 def test_a_socket_that_is_refused_is_one_line(traced: tuple[Service, Collector]) -> None:
     service, _ = traced
+    before = len(lines_of(service))
     with (
         pytest.raises(InvalidStatus),
         connect(f"ws://127.0.0.1:{service.port}/v1/nope", additional_headers={"X-Request-ID": "socket"}),
@@ -177,4 +209,4 @@ def test_a_socket_that_is_refused_is_one_line(traced: tuple[Service, Collector])
         pass
     line = line_of(service, "socket")
     assert (line["level"], line["route"], line["status"]) == ("INFO", "/other", 404)
-    assert not [each for each in lines_of(service) if each["level"] == "ERROR"]
+    assert not [each for each in lines_of(service)[before:] if each["level"] == "ERROR"]
