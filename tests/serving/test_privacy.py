@@ -45,6 +45,9 @@ OF_A_CLIENT = (
         "field",
         "format",
         "idempotency",
+        "url",
+        "webhook",
+        "word",
     ),
 )
 CANARIES = {name: f"zqcanary{name}qz" for name in OF_A_CLIENT}
@@ -88,7 +91,7 @@ def found_in(data: bytes) -> set[str]:
 
 
 class Collector:
-    """An OTLP receiver that keeps what it is sent."""
+    """An OTLP receiver, and one of webhooks, that keeps what it is sent; and it has a recording."""
 
     def __init__(self) -> None:
         self.received = bytearray()
@@ -99,6 +102,12 @@ class Collector:
                 received.extend(self.rfile.read(int(self.headers.get("content-length", 0))))
                 self.send_response(200)
                 self.end_headers()
+
+            def do_GET(self) -> None:
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(SOUND)))
+                self.end_headers()
+                self.wfile.write(SOUND)
 
             def log_message(self, *_: object) -> None: ...
 
@@ -122,6 +131,7 @@ class Watched:
     def __init__(self, folder: Path, service: Service, collector: Collector) -> None:
         self.folder, self.service, self.collector = folder, service, collector
         self.begun = time.time()
+        self.asked: set[tuple[str, str]] = set()  # methods and paths
 
     @property
     def processes(self) -> list[psutil.Process]:
@@ -197,6 +207,7 @@ class Watched:
         yield from (path.read_bytes() for path in ROOT.glob("core*") if path.is_file())
 
     def ask(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        self.asked.add((method, path.partition("?")[0]))
         headers = {"Authorization": f"Bearer {CANARIES['key']}", **HEADERS, **arguments.pop("headers", {})}
         return httpx.request(
             method, self.service.url + path, headers=headers, timeout=PATIENCE_S, **arguments
@@ -211,12 +222,14 @@ class Watched:
         return self.ask("POST", f"{path}?{CANARIES['query']}=1", files=files, data=data)
 
     def live(self, query: str = "", **headers: str) -> Any:
+        self.asked.add(("GET", "/v1/realtime"))
         url = f"{self.service.url.replace('http', 'ws')}/v1/realtime?{query}"
         return connect(
             url, additional_headers={"Authorization": f"Bearer {CANARIES['key']}", **HEADERS, **headers}
         )
 
 
+OF_MACHINES = ("/livez", "/readyz", "/healthz", "/health", "/metrics")
 HEADERS = {
     "User-Agent": CANARIES["agent"],
     "Cookie": f"session={CANARIES['cookie']}",
@@ -264,13 +277,43 @@ def succeed(watched: Watched) -> None:
     assert watched.post(stream="true", response_format="verbose_json").status_code == 200
     assert watched.post(path="/v1/audio/translations").status_code == 200
     assert watched.post(path="/transcribe", field="audio").status_code == 200
-    job = watched.post(path="/v1/jobs").json()["id"]
-    until(lambda: watched.ask("GET", f"/v1/jobs/{job}").json()["status"] == "succeeded")
-    assert "said 0" in found_in(watched.ask("GET", f"/v1/jobs/{job}/result").content)
+    words = [{"written": f" {CANARIES['word']}", "start": 0, "end": 1}]
+    cut = watched.ask("POST", "/v1/audio/subtitles", json={"response_format": "srt", "words": words})
+    assert "word" in found_in(cut.content)
     named = watched.ask("GET", "/v1/models", headers={"X-Request-ID": REQUEST_ID})
     assert named.headers["X-Request-ID"] == REQUEST_ID
-    for path in ("/", "/health", "/docs", "/openapi.json", "/v1/models", "/readyz"):
-        assert watched.ask("GET", f"{path}?{CANARIES['query']}={CANARIES['query']}").status_code == 200
+    [model] = watched.ask("GET", "/v1/models").json()["data"]
+    for path in (*OF_MACHINES, "/", "/docs", "/openapi.json", "/asyncapi.yaml", f"/v1/models/{model['id']}"):
+        assert watched.ask("GET", f"{path}?{CANARIES['query']}={CANARIES['query']}").status_code == 200, path
+
+
+def hand_in(watched: Watched) -> None:
+    """Jobs: one whose recording comes with it, one that says where it is, and who is to be told."""
+    headers = {"Idempotency-Key": CANARIES["idempotency"]}
+    there = watched.collector.url
+    elsewhere = {
+        "url": f"{there}/{CANARIES['url']}.flac?{CANARIES['query']}=1",
+        "webhook_url": f"{there}/{CANARIES['webhook']}?{CANARIES['query']}=1",
+        "prompt": CANARIES["prompt"],
+    }
+    jobs = [
+        watched.post(path="/v1/jobs").json()["id"],
+        watched.ask("POST", "/v1/jobs", json=elsewhere, headers=headers).json()["id"],
+    ]
+    for job in jobs:
+        end_of(watched, job, "succeeded")
+        for part in ("result", "events"):
+            assert "said 0" in found_in(watched.ask("GET", f"/v1/jobs/{job}/{part}").content)
+    broken = watched.post(SOUND[: len(SOUND) // 2] + CANARIES["body"].encode(), path="/v1/jobs")
+    end_of(watched, broken.json()["id"], "failed")
+    assert watched.ask("POST", f"/v1/jobs/{jobs[0]}/cancel").status_code < 500  # it is over
+    assert len(watched.ask("GET", "/v1/jobs").json()["data"]) == len(jobs) + 1
+    until(lambda: jobs[1].encode() in watched.collector.received)  # who was to be told is
+    assert watched.ask("DELETE", f"/v1/jobs/{jobs[1]}").status_code == 200
+
+
+def end_of(watched: Watched, job: str, state: str) -> None:
+    until(lambda: watched.ask("GET", f"/v1/jobs/{job}").json()["status"] == state)
 
 
 def fail(watched: Watched) -> None:
@@ -290,6 +333,9 @@ def fail(watched: Watched) -> None:
         watched.ask("GET", f"/v1/models/{CANARIES['path']}?{query}=1"),
         watched.ask("GET", f"/panel/{CANARIES['path']}.js"),
         watched.ask("GET", f"/v1/jobs/{CANARIES['path']}"),
+        watched.ask("POST", "/v1/jobs", json={"url": f"https://{CANARIES['url']}.example/a.flac"}),
+        watched.ask("POST", "/v1/jobs", json={"url": "file:///", "webhook_url": CANARIES["webhook"]}),
+        watched.ask("POST", "/v1/audio/subtitles", json={CANARIES["field"]: CANARIES["word"]}),
         watched.ask("DELETE", f"{ROUTE}?{query}=1"),
         watched.ask("POST", ROUTE, json={"file": CANARIES["body"]}),
         watched.ask("POST", ROUTE, content=CANARIES["body"], headers={"Content-Type": CANARIES["format"]}),
@@ -398,12 +444,19 @@ def kill_the_model(watched: Watched) -> None:
 
 
 def run_out_of_time(watched: Watched) -> None:
+    """While the model stands still, what fails without it does so, too."""
+    answers: list[int] = []
+    asking = threading.Thread(target=lambda: answers.append(watched.post().status_code))
     model = watched.named("medasr-model")
     model.suspend()
     try:
-        assert watched.post().status_code == 504
+        asking.start()
+        fail(watched)
+        stall_and_hang_up(watched)
+        asking.join()
     finally:
         model.resume()
+    assert answers == [504]
     until(lambda: watched.post().status_code == 200)
 
 
@@ -446,6 +499,9 @@ def watched(
         MEDASR_SPOOL_MB="1",
         MEDASR_JOBS="on",
         MEDASR_JOBS_DIR=str(folder / "jobs"),
+        MEDASR_JOB_URL_HOSTS="127.0.0.1",
+        MEDASR_JOB_WEBHOOK_HOSTS="127.0.0.1",
+        MEDASR_JOB_WEBHOOK_SECRET=f"whsec_{base64.b64encode(os.urandom(32)).decode()}",
         MEDASR_JOBS_KEY=base64.b64encode(os.urandom(32)).decode(),
         MEDASR_UPLOAD_IDLE_TIMEOUT_S="2",
         MEDASR_REQUEST_TIMEOUT_S="12",
@@ -465,11 +521,30 @@ def rows() -> dict[str, str]:
     return {what: kept for what, kept in found if what != "what"}
 
 
+def not_asked(watched: Watched) -> set[tuple[str, str]]:
+    """Of the routes that the service describes, and those of BentoML."""
+    described = {
+        (method.upper(), path)
+        for path, methods in watched.ask("GET", "/openapi.json").json()["paths"].items()
+        for method in methods
+    }
+    routes = described | {("GET", path) for path in OF_MACHINES}
+    return {
+        (method, path)
+        for method, path in routes
+        if not any(
+            method == each and re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", path), asked)
+            for each, asked in watched.asked
+        )
+    }
+
+
 def test_nothing_is_kept_but_what_the_table_says(watched: Watched) -> None:
     """The last thing is the stop: what is written then is looked at, too."""
-    for step in (succeed, fail, stall_and_hang_up, speak, kill_the_model, run_out_of_time, fill_the_disk):
+    for step in (succeed, hand_in, speak, kill_the_model, run_out_of_time, fill_the_disk):
         step(watched)
-    succeed(watched)
+    assert watched.post().status_code == 200
+    assert not_asked(watched) == set()
     places = watched.places()
     assert set(places) == set(rows())
     until(lambda: len(watched.collector.received) > 0)
@@ -486,6 +561,7 @@ def test_nothing_is_kept_but_what_the_table_says(watched: Watched) -> None:
     assert len(log.splitlines()) > 50
     assert '"key": "ward-3"' in log  # it is written, and read
     assert (watched.folder / "usage.jsonl").read_bytes()
+    assert not list((watched.folder / "tmp").glob("medasr-metrics-*"))  # until it ends, says the table
 
 
 def test_what_is_planted_is_found(tmp_path: Path) -> None:
