@@ -330,7 +330,8 @@ class _Connection:
             self._session.append(self._pcm.flush())
             self._pcm = config.audio.input.format.decoder()
         self._config = config
-        self._manner = Manner(asked.formatting == "raw", _turns(config), search)
+        tells = realtime_session.HYPOTHESIS in config.include
+        self._manner = Manner(asked.formatting == "raw", _turns(config), search, tells)
         warned = formats.warnings(search.warnings(asked.keywords)) if search else {}
         return _Answer({"type": "session.updated", "session": self._shown(config), **warned}, config)
 
@@ -351,7 +352,7 @@ class _Connection:
             if isinstance(event, Reached):
                 assert isinstance(event.note, _Answer)
                 if event.note.config:
-                    self._items.logprobs = bool(event.note.config.include)
+                    self._items.logprobs = realtime_session.LOGPROBS in event.note.config.include
                 await self._say(event.note.event)
                 event.note.told.set()
                 continue

@@ -13,6 +13,7 @@ from medasr_service.live.events import (
     Delta,
     Event,
     Failed,
+    Hypothesis,
     SpeechStarted,
     SpeechStopped,
 )
@@ -53,6 +54,9 @@ class Items:
 
     def _delta(self, event: Delta) -> Iterator[Json]:
         yield {**self._part("delta", event.turn), "delta": event.text, **self._extra(event)}
+
+    def _hypothesis(self, event: Hypothesis) -> Iterator[Json]:
+        yield {**self._part("hypothesis", event.turn), "hypothesis": event.text}
 
     def _committed(self, event: Committed) -> Iterator[Json]:
         item, previous = self._id(event.turn), self._previous
@@ -98,6 +102,7 @@ _TOLD: dict[type, Callable[[Items, Any], Iterator[Json]]] = {
     SpeechStarted: Items._speech_started,
     SpeechStopped: Items._speech_stopped,
     Delta: Items._delta,
+    Hypothesis: Items._hypothesis,
     Committed: Items._committed,
     Completed: Items._completed,
     Failed: Items._failed,

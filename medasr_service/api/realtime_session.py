@@ -17,6 +17,9 @@ from medasr_service.transcriber import Decoding
 Json = dict[str, Any]
 EAGERNESS_S = {"low": 2.0, "medium": 1.0, "auto": 1.0, "high": 0.5}  # the pause that ends a turn
 KINDS = {"format": "audio/pcm", "turn_detection": "server_vad"}  # what has a type, and that of none
+Included = Literal["item.input_audio_transcription.logprobs", "item.input_audio_transcription.hypothesis"]
+LOGPROBS: Included = "item.input_audio_transcription.logprobs"
+HYPOTHESIS: Included = "item.input_audio_transcription.hypothesis"  # ours: what is not yet sure
 WITHOUT_VAD = ("gpt-realtime-whisper", "gpt-live-transcribe")  # at OpenAI; aliases here
 SHOWN_CHARACTERS = 100  # of a name that a client made up
 
@@ -111,9 +114,7 @@ class Session(_Model):
 
     type: Literal["transcription"] = "transcription"
     audio: Audio = Audio()
-    include: Annotated[
-        list[Literal["item.input_audio_transcription.logprobs"]], BeforeValidator(_none_as_empty)
-    ] = []
+    include: Annotated[list[Included], BeforeValidator(_none_as_empty)] = []
 
     def updated(self, change: Json, default: "Session") -> "Session":
         """What ``change`` leaves out stays as it is; what it sets to null is as in ``default``.

@@ -13,10 +13,11 @@ import numpy as np
 from medasr_service.audio.stream import SAMPLE_RATE
 from medasr_service.cli import model
 from medasr_service.cli.console import put, tell
+from medasr_service.cli.growing import Growing
 from medasr_service.cli.status import EXIT_OK
 from medasr_service.decoding import keywords
 from medasr_service.errors import InvalidRequest, MedASRError, UsageError
-from medasr_service.live.events import Delta, Failed
+from medasr_service.live.events import Delta, Failed, Hypothesis
 from medasr_service.live.session import Session, TurnDetection
 from medasr_service.model.geometry import Waveform
 from medasr_service.settings import Settings
@@ -78,6 +79,7 @@ async def listen(
     terms: Sequence[str] = (),
 ) -> None:
     """Prints until the microphone ends or the user does: then what was said is still transcribed."""
+    text = Growing()
     session = Session(
         transcriber.infer,
         transcriber.vocabulary,
@@ -86,6 +88,7 @@ async def listen(
         raw=raw,
         turn_detection=TurnDetection(),
         search=transcriber.live_search(terms),
+        hypotheses=text.shows_guesses,
     )
     loop = asyncio.get_running_loop()
 
@@ -93,7 +96,7 @@ async def listen(
         loop.call_soon_threadsafe(session.append, samples if len(samples) else np.empty(0, np.float32))
 
     with microphone(device, hear):
-        printing = asyncio.create_task(_print(session))
+        printing = asyncio.create_task(_print(session, text))
         with suppress(asyncio.CancelledError):  # Ctrl-C
             await asyncio.shield(printing)
     session.close()
@@ -101,12 +104,16 @@ async def listen(
     put("")
 
 
-async def _print(session: Session) -> None:
+async def _print(session: Session, text: Growing) -> None:
     async for event in session.events():
-        if isinstance(event, Delta):
-            put(event.text, end="")
-        elif isinstance(event, Failed):
-            print(f"\nmedasr: {event.error.message}", file=sys.stderr)
+        match event:
+            case Delta():
+                text.add(event.text)
+            case Hypothesis():
+                text.guess(event.text)
+            case Failed():
+                text.guess("")
+                print(f"\nmedasr: {event.error.message}", file=sys.stderr)
 
 
 def microphone(device: str | int | None, on_audio: Callable[[Waveform], None]) -> AbstractContextManager[Any]:

@@ -32,6 +32,15 @@ class Delta:
 
 
 @dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """What is heard behind the deltas and not sure: it stands until the next event of its turn, or the next
+    of these."""
+
+    turn: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Committed:
     """The audio of the turn is complete; its last words may be to come."""
 
@@ -71,4 +80,6 @@ class Reached:
     note: object
 
 
-Event: TypeAlias = SpeechStarted | SpeechStopped | Delta | Committed | Completed | Failed | Cleared | Reached
+Event: TypeAlias = (
+    SpeechStarted | SpeechStopped | Delta | Hypothesis | Committed | Completed | Failed | Cleared | Reached
+)

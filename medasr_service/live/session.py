@@ -17,6 +17,7 @@ from medasr_service.live.events import (
     Delta,
     Event,
     Failed,
+    Hypothesis,
     Reached,
     SpeechStarted,
     SpeechStopped,
@@ -52,12 +53,13 @@ class TurnDetection:
 @dataclass(frozen=True, slots=True)
 class Manner:
     """How a session hears and writes: ``raw``, words as the model wrote them; without ``turn_detection`` only
-    a commit ends a turn; ``search``, its keywords.
+    a commit ends a turn; ``search``, its keywords; with ``hypotheses`` it tells what is not yet sure, too.
     """
 
     raw: bool = False
     turn_detection: TurnDetection | None = None
     search: "Search | None" = None
+    hypotheses: bool = False
 
 
 @dataclass
@@ -101,6 +103,7 @@ class Session:
         raw: bool = False,
         turn_detection: TurnDetection | None = None,
         search: "Search | None" = None,
+        hypotheses: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._geometry = geometry
@@ -108,7 +111,8 @@ class Session:
         self._hearing = Hearing(infer, vocabulary, geometry, settings, clock)
         self._window = self._hearing.window
         self._writer = Writer(raw=raw)
-        self._take(Manner(raw, turn_detection, search))
+        self._guess: str | None = ""  # the hypothesis that stands; None: one that a delta has overtaken
+        self._take(Manner(raw, turn_detection, search, hypotheses))
         self._commands: deque[_Command] = deque()
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
@@ -121,6 +125,7 @@ class Session:
         self._turn_detection = manner.turn_detection
         self._writer.raw = manner.raw
         self._hearing.search = manner.search
+        self._hypotheses = manner.hypotheses
 
     @property
     def _received(self) -> int:
@@ -208,7 +213,8 @@ class Session:
                 yield Reached(command.note)
                 continue
             if todo is _Do.CLEAR:
-                yield self._clear()
+                for event in self._clear():
+                    yield event
                 continue
             if todo is _Do.COMMIT:
                 yield Committed(self._open_turn(self._hearing.seconds(self._turn_end)).number)
@@ -230,6 +236,8 @@ class Session:
                 for event in self._hear(decode):
                     yield event
             for event in self._end(todo):
+                yield event
+            for event in self._tell_guess():
                 yield event
             if todo is _Do.CLOSE:
                 return
@@ -339,6 +347,21 @@ class Session:
         turn.words += ready
         if ready:
             yield Delta(turn.number, tuple(ready))
+            self._guess = None if self._guess != "" else ""  # some of it, or all, is given out now
+
+    def _tell_guess(self) -> Iterator[Event]:
+        """What is heard and not yet sure, where it is another than what stands."""
+        if self._turn and self._hypotheses:
+            guess = self._writer.preview(self._hearing.agreement.waiting)
+            if guess != self._guess:
+                self._guess = guess
+                yield Hypothesis(self._turn.number, guess)
+
+    def _forget_guess(self, turn: _Turn | None) -> Iterator[Event]:
+        """Nothing stands beside what its turn became."""
+        if turn and self._guess != "":
+            yield Hypothesis(turn.number, "")
+        self._guess = ""
 
     def _end(self, todo: _Do) -> Iterator[Event]:
         """Ends the turn where a command or a pause does."""
@@ -362,6 +385,7 @@ class Session:
         if not committed:
             yield Committed(turn.number)
         yield from self._write([], final=True)
+        yield from self._forget_guess(turn)
         yield Completed(turn.number, tuple(turn.words), end_s - turn.start_s)
         self._turn = None
         self._turn_end = round(end_s * self._geometry.sample_rate)
@@ -373,14 +397,16 @@ class Session:
         """
         turn = self._open_turn(self._hearing.seconds(self._turn_end))
         yield from self._write([], final=True)
+        yield from self._forget_guess(turn)
         self._drop_turn()
         yield Failed(turn.number, error)
 
-    def _clear(self) -> Event:
+    def _clear(self) -> Iterator[Event]:
         turn = self._turn
+        yield from self._forget_guess(turn)
         self._writer.forget()
         self._drop_turn()
-        return Cleared(turn.number if turn else self._turns)
+        yield Cleared(turn.number if turn else self._turns)
 
     def _drop_turn(self) -> None:
         self._turn = None

@@ -33,14 +33,15 @@ class Writer:
         items = dictation.parse(ready, self._last)
         self._last = items[-1] if items else self._last
         written, self._cursor = dictation.attribute(items, self._cursor)
-        if not self.raw:
-            self._started = self._started or bool(written)
-            return list(written)
-        out = []
-        for word in written:
-            out.append(replace(word, written=(word.space if self._started else "") + word.text))
-            self._started = True
-        return out
+        begun, self._started = self._started, self._started or bool(written)
+        return _as_heard(written, begun=begun) if self.raw else list(written)
+
+    def preview(self, coming: Sequence[Word]) -> str:
+        """What it would write were it over here, without the marker that is still open."""
+        words = [*self._held, *coming]
+        if self.raw:
+            return "".join(word.written for word in _as_heard(words, begun=self._started))
+        return dictation.render(dictation.parse(_closed(words), self._last), self._cursor)[0]
 
     def mark(self) -> None:
         """A turn begins here."""
@@ -50,3 +51,21 @@ class Writer:
         """As if nothing had been written since the mark."""
         self._held = []
         self._cursor, self._last, self._started = self._mark
+
+
+def _as_heard(words: Sequence[Word], *, begun: bool) -> list[Word]:
+    """Each word as the model wrote it, with the space before it, but for the first of all."""
+    return [
+        replace(word, written=(word.space if begun or i else "") + word.text) for i, word in enumerate(words)
+    ]
+
+
+def _closed(words: Sequence[Word]) -> Sequence[Word]:
+    """Those before a brace or a bracket that none behind it closes."""
+    for i in range(len(words) - 1, -1, -1):
+        opens, closes = (max(map(words[i].text.rfind, signs)) for signs in ("{[", "}]"))
+        if opens > closes:
+            return words[:i]
+        if closes >= 0:
+            break
+    return words

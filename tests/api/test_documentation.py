@@ -177,7 +177,7 @@ def test_a_live_session_says_what_its_document_says(
                 "turn_detection": {"type": "server_vad", "silence_duration_ms": 500},
             }
         },
-        "include": ["item.input_audio_transcription.logprobs"],
+        "include": [f"item.input_audio_transcription.{each}" for each in ("logprobs", "hypothesis")],
     }
     messages: list[dict[str, Any]] = [
         {"type": "session.update", "session": change},

@@ -47,6 +47,10 @@ from tests.conftest import CLIPS, PATIENCE_S, needs_flashlight
 
 __all__ = ["make_app", "talk"]
 LOGPROBS = ["item.input_audio_transcription.logprobs"]
+INCLUDE_HYPOTHESIS = {
+    "type": "session.update",
+    "session": {"include": ["item.input_audio_transcription.hypothesis"]},
+}
 RAW = update(transcription={"formatting": "raw"})
 
 
@@ -332,6 +336,42 @@ def test_the_event_of_the_beta_is_translated(talk: Talk) -> None:
 def test_the_formats_of_the_beta_are_known(talk: Talk, name: str, kind: str) -> None:
     event = {"type": "transcription_session.update", "session": {"input_audio_format": name}}
     assert shown(talk, event)["format"] == {"type": kind}
+
+
+# --- what is not yet sure
+
+
+def test_a_hypothesis_is_for_the_asking_and_no_part_of_what_is_given_out(talk: Talk) -> None:
+    kind = f"{PART}.hypothesis"
+    talk.say(MANUAL, append(SPEECH), COMMIT)
+    assert kind not in types(talk.until(f"{PART}.completed"))
+    talk.say(INCLUDE_HYPOTHESIS)
+    assert talk.hear()["session"]["include"] == INCLUDE_HYPOTHESIS["session"]["include"]
+    talk.say(append(SPEECH), *(append(bytes(6400)) for _ in range(10)))
+    first = talk.until(kind)[-1]
+    assert set(first) == {"type", "event_id", "item_id", "content_index", "hypothesis"}
+    talk.say(COMMIT)
+    events = [first, *talk.until(f"{PART}.completed")]
+    completed = events[-1]
+    assert f"{first['hypothesis']}".strip()
+    assert TEXT.startswith(first["hypothesis"].strip())
+    assert first["item_id"] == completed["item_id"]
+    assert "".join(event.get("delta", "") for event in events) == completed["transcript"] == f"\n\n{TEXT}"
+    assert "logprobs" not in completed
+    talk.say({"type": "session.update", "session": {"include": None}}, append(SPEECH), COMMIT)
+    assert kind not in types(talk.until(f"{PART}.completed"))
+
+
+def test_what_is_included_and_unknown_is_named_and_the_session_stays_as_it_was(talk: Talk) -> None:
+    talk.say(INCLUDE_HYPOTHESIS)
+    talk.hear()
+    for include in (["item.input_audio_transcription.guess"], "item.input_audio_transcription.hypothesis"):
+        talk.say({"type": "session.update", "session": {"include": include}})
+        error = talk.error()
+        assert error["param"].startswith("session.include")
+        assert error["code"] == "invalid_value"
+    talk.say(MANUAL)
+    assert talk.hear()["session"]["include"] == INCLUDE_HYPOTHESIS["session"]["include"]
 
 
 # --- the openai package's types

@@ -1,6 +1,7 @@
 """medasr listen, with a microphone that is the test's, and medasr transcribe --stream."""
 
 import asyncio
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -12,6 +13,7 @@ import pytest
 
 from medasr_service import cli
 from medasr_service.cli import EXIT_OK, EXIT_USAGE, listen, model
+from medasr_service.cli.growing import Growing
 from medasr_service.model.geometry import Emission, Waveform
 from medasr_service.settings import Settings
 from medasr_service.transcriber import Transcriber
@@ -56,6 +58,68 @@ async def test_what_is_said_is_printed_while_it_is_said_and_at_the_end(
     await listening
     assert grown[0] == TEXT
     assert grown[0] + capsys.readouterr().out == f"{TEXT}\n\n{TEXT}\n"
+
+
+def terminal(written: str, columns: int) -> list[str]:
+    """The lines of a terminal that was sent this: what is dim in the brackets."""
+    lines, row, column, dim = [[" "] * columns], 0, 0, False
+    for part in re.findall(r"\x1b\[\d*[A-Za-z]|.|\n", written):
+        match part:
+            case "\x1b[2m" | "\x1b[0m":
+                dim = part == "\x1b[2m"
+            case "\x1b[A":
+                row -= 1
+            case "\x1b[J":
+                lines = [*lines[:row], lines[row][:column] + [" "] * (columns - column)]
+            case "\n":
+                row, column = row + 1, 0
+            case _ if part.startswith("\x1b"):
+                column = int(part[2:-1]) - 1
+            case _:
+                if column == columns:
+                    row, column = row + 1, 0
+                while len(lines) <= row:
+                    lines.append([" "] * columns)
+                lines[row][column] = f"<{part}>" if dim else part
+                column += 1
+        while len(lines) <= row:
+            lines.append([" "] * columns)
+    return ["".join(line).replace("><", "").rstrip() for line in lines]
+
+
+@pytest.mark.parametrize("columns", [30, 37, 80])
+def test_on_a_terminal_what_is_not_sure_is_dim_and_rewritten(
+    columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    text, written, sure = Growing(), "", ""
+    report = "FINDINGS:\nThe lungs are clear.\n\nThere is no effusion, no pneumothorax and no oedema."
+    said = re.split(" ", report)
+    for i, word in enumerate(said):
+        guess = (" " if i else "") + " ".join(said[i : i + 4])
+        text.guess(guess)
+        written += capsys.readouterr().out
+        now = terminal(written, columns)
+        seen = "".join(re.findall("<(.*?)>", "".join(now)))
+        assert seen.strip("… ")
+        assert guess.endswith(seen[-3:])
+        sure += (" " if i else "") + word
+        text.add((" " if i else "") + word)
+        written += capsys.readouterr().out
+        assert terminal(written, columns) == terminal(sure, columns)
+
+
+def test_where_nobody_looks_there_is_only_what_is_sure(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    text = Growing()
+    text.add("The lungs")
+    text.guess(" are cle")
+    text.add(" are clear.")
+    assert capsys.readouterr().out == "The lungs are clear."
+    assert not text.shows_guesses
 
 
 def test_without_sounddevice_it_says_what_to_install(

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,13 @@ from medasr_service.errors import InvalidRequest, NotReady
 from medasr_service.live import session as live_session
 from medasr_service.live.agreement import Agreement
 from medasr_service.live.events import (
+    Cleared,
     Committed,
     Completed,
     Delta,
     Event,
     Failed,
+    Hypothesis,
     SpeechStarted,
     SpeechStopped,
 )
@@ -191,6 +194,25 @@ def test_a_marker_in_two_parts_is_not_written_half() -> None:
     assert last.written == "\n\nClear"
 
 
+def test_what_is_not_sure_is_written_as_it_would_be_and_without_a_marker_that_is_open() -> None:
+    writer = Writer(raw=False)
+    assert texts(writer.push([word("lungs", 0), word("left", 10)])) == ["lungs"]
+    assert writer.preview([word("{new", 20)]) == " left"
+    assert writer.preview([word("clear{per", 20)]) == " left"
+    assert writer.preview([word("{period}", 20), word("heart", 30), word("{comma}", 40)]) == " left. Heart,"
+    assert writer.preview([]) == " left"
+    assert texts(writer.push([word("lung", 20)], final=True)) == ["left", "lung"]
+    assert writer.preview([word("{period}", 30)]) == "."
+    assert writer.preview([]) == ""
+
+
+def test_what_is_not_sure_is_raw_where_the_text_is() -> None:
+    writer = Writer(raw=True)
+    assert writer.preview([word("lungs", 0), word("{per", 10)]) == "lungs {per"
+    writer.push([word("lungs", 0)])
+    assert writer.preview([word("clear", 10)]) == " clear"
+
+
 # --- sessions
 
 
@@ -210,9 +232,18 @@ class Model:
         return [hear(waveform) for waveform in waveforms]
 
 
-def make(model: Model, *, turns: TurnDetection | None = None, **settings: Any) -> Session:
-    configured = Settings(**{"normalize": False, **settings})
-    return Session(model.infer, VOCABULARY, GEOMETRY, configured, turn_detection=turns, clock=lambda: 0.0)
+def make(
+    model: Model, *, turns: TurnDetection | None = None, hypotheses: bool = False, **settings: Any
+) -> Session:
+    return Session(
+        model.infer,
+        VOCABULARY,
+        GEOMETRY,
+        Settings(**{"normalize": False, **settings}),
+        turn_detection=turns,
+        hypotheses=hypotheses,
+        clock=lambda: 0.0,
+    )
 
 
 async def run(session: Session, audio: Waveform, *, paced: bool = True) -> list[Event]:
@@ -267,6 +298,80 @@ async def test_text_comes_while_one_speaks() -> None:
     first = next(i for i, event in enumerate(events) if isinstance(event, Delta))
     committed = next((i for i, e in enumerate(events) if isinstance(e, Completed)))
     assert committed - first > 5
+
+
+# --- what is not yet sure
+
+
+def shown(events: Sequence[Event]) -> list[str]:
+    """What a reader sees of the session after each of them: what is given out, and what stands behind it."""
+    given, guess, seen = "", "", [""]
+    for event in events:
+        if isinstance(event, Delta):
+            given, guess = given + event.text, ""
+        elif isinstance(event, Hypothesis):
+            guess = event.text
+        seen.append(given + guess)
+    return seen
+
+
+@pytest.mark.parametrize("turns", [None, TurnDetection()])
+@pytest.mark.parametrize("paced", [True, False])
+async def test_what_is_not_sure_is_told_before_it_is_and_is_no_part_of_any_text(
+    turns: TurnDetection | None, paced: bool
+) -> None:
+    audio = np.concatenate([part for _ in range(6) for part in (SPEECH, silence(1.5))])
+    plain = await run(make(Model(), turns=turns), audio, paced=paced)
+    events = await run(make(Model(), turns=turns, hypotheses=True), audio, paced=paced)
+    assert not any(isinstance(event, Hypothesis) for event in plain)
+    assert [event for event in events if not isinstance(event, Hypothesis)] == plain
+    given = ""
+    for event in events:
+        given += event.text if isinstance(event, Delta) else ""
+        assert not isinstance(event, Hypothesis) or (given + event.text) in f"{TEXT}\n\n" * 7
+    assert shown(events)[-1] == given
+    if paced:
+        first = next(i for i, text in enumerate(shown(events)) if text.startswith("FINDINGS"))
+        assert isinstance(events[first - 1], Hypothesis)
+
+
+async def test_nothing_is_told_where_nothing_changed() -> None:
+    audio = np.concatenate([spell(SENTENCE, pause_frames=0)] * 8)
+    model = Model()
+    events = await run(make(model, hypotheses=True), audio)
+    told = [event for event in events if isinstance(event, Delta | Hypothesis)]
+    assert 5 < sum(isinstance(event, Hypothesis) for event in told) <= len(model.lengths_s) + 1
+    pairs = [(a, b) for a, b in pairwise(told) if isinstance(a, Hypothesis)]
+    assert not any(a == b for a, b in pairs)
+    assert told[0] != Hypothesis(0, "")
+
+
+async def test_no_hypothesis_stands_beside_what_its_turn_became(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a reader who does not know that a delta ends it."""
+    monkeypatch.setattr(live_session, "RETRY_S", 0.0)
+
+    def stands(events: Sequence[Event], end: type) -> str:
+        before = events[: next(i for i, event in enumerate(events) if isinstance(event, end))]
+        return next((e.text for e in reversed(before) if isinstance(e, Hypothesis)), "none was told")
+
+    events = await run(
+        make(Model(), turns=TurnDetection(), hypotheses=True), np.concatenate((SPEECH, silence(2)))
+    )
+    assert stands(events, Completed) == ""
+    for end in (Cleared, Failed):
+        model, events = Model(), []
+        session = make(model, hypotheses=True)
+        session.append(SPEECH)
+        async for event in session.events():
+            events.append(event)
+            if event == Hypothesis(0, TEXT) and not model.failures:
+                model.failures = 9
+                session.append(SPEECH)
+                session.clear() if end is Cleared else session.commit()
+            if isinstance(event, end):
+                break
+        assert Hypothesis(0, TEXT) in events
+        assert stands(events, end) == ""
 
 
 async def test_a_turn_is_told_in_order_with_its_times() -> None:

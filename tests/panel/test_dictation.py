@@ -49,6 +49,7 @@ def test_what_is_sent_is_what_was_said(open_panel: Opener, realtime: FakeRealtim
     stop(page)
     [update, commit] = realtime.events
     assert update["session"]["audio"]["input"]["format"] == {"type": "audio/pcm", "rate": 16_000}
+    assert update["session"]["include"] == ["item.input_audio_transcription.hypothesis"]
     assert commit["type"] == "input_audio_buffer.commit"
     heard = realtime.heard
     assert 0 <= len(heard) - len(said) <= 128  # the browser computes 128 samples at a time

@@ -20,6 +20,9 @@ WATCH = """() => {
     const transcript = document.getElementById("transcript");
     const note = () => texts.at(-1) === transcript.textContent || texts.push(transcript.textContent);
     new MutationObserver(note).observe(transcript, { childList: true, subtree: true, characterData: true });
+    window.guesses = [];
+    const guess = () => guesses.push(transcript.querySelector(".caret")?.dataset.unfinished ?? "");
+    new MutationObserver(guess).observe(transcript, { subtree: true, attributeFilter: ["data-unfinished"] });
 }"""
 
 
@@ -56,6 +59,7 @@ def test_the_spoken_text_grows_and_is_what_was_said(open_panel: Opener, service:
     steps = grown[: grown.index(while_speaking) + 1]
     assert len(set(steps)) >= 4
     assert all(later.startswith(earlier) for earlier, later in pairwise([*steps, text]))
+    assert len({guess for guess in page.evaluate("guesses") if guess.strip()}) >= 4
     shot(page, "dictated-real")
 
 

@@ -6,6 +6,7 @@ const T = TEXTS.live;
 
 /** None: the user says where the dictation ends, and what answers the last commit is then beyond doubt. */
 const TURN_DETECTION = null;
+const INCLUDE = ["item.input_audio_transcription.hypothesis"]; // what is not yet sure is told too
 const OPEN_S = 15;
 const FINISH_S = 60;
 const TOKEN = /^[\w!#$%&'*+.^`|~-]*$/; // what a subprotocol may be made of (RFC 9110, token)
@@ -113,8 +114,8 @@ export class LiveSession {
         this.heard(event.words);
         this.open.add(item);
         return this.listener.onDelta(item, event);
-      case "conversation.item.input_audio_transcription.hypothesis": // of services that tell what is not yet sure
-        return this.listener.onHypothesis(String(event.hypothesis ?? event.text ?? ""));
+      case "conversation.item.input_audio_transcription.hypothesis":
+        return this.listener.onHypothesis(event.hypothesis);
       case "conversation.item.input_audio_transcription.completed":
         this.heard(event.words);
         this.listener.onCompleted(item, event);
@@ -133,7 +134,7 @@ export class LiveSession {
   configure() {
     const transcription = this.keywords.length ? { transcription: { keywords: this.keywords } } : {};
     const input = { format: { type: "audio/pcm", rate: RATE }, turn_detection: TURN_DETECTION, ...transcription };
-    this.send({ type: "session.update", event_id: "configure", session: { type: "transcription", audio: { input } } });
+    this.send({ type: "session.update", event_id: "configure", session: { type: "transcription", audio: { input }, include: INCLUDE } });
   }
 
   /** @param {{end: number}[]|undefined} words */
