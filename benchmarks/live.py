@@ -3,6 +3,7 @@
     python -m benchmarks.live                                    # full-size cost, the demo model's words
     python -m benchmarks.live --cost none                        # the demo model alone
     python -m benchmarks.live --simulate --seconds 120
+    python -m benchmarks.live --simulate --batch 0.021 0.029 --hypotheses --delay low
 
 The full-size network with random weights costs what google/medasr costs, and hears nothing. So each batch is
 run twice: by the full-size network, whose posteriors are thrown away, and by the demo model, whose posteriors
@@ -12,7 +13,7 @@ batch. The hop between BentoML's processes (15 to 20 ms) and the WebSocket are n
 
 With ``--simulate`` time is virtual: how long a batch takes is measured beforehand, and waited for on a clock
 that jumps. It says soon, and whatever else the machine does, what a change of the sessions' pace is worth;
-the figures that count are those without it.
+the figures that count are those without it. ``--batch`` says what a batch costs, so that runs can be compared.
 
 Times of words are those that the file's transcript has, from the sound. Microphones are played in real time,
 in pieces of 40 ms, each stream starting a little later than the one before.
@@ -40,7 +41,7 @@ from medasr_service import engines
 from medasr_service.decoding import language_model
 from medasr_service.decoding.beam import BeamDecoder
 from medasr_service.decoding.ctc import Vocabulary
-from medasr_service.live.events import Completed, Delta, Event
+from medasr_service.live.events import Completed, Delta, Event, Hypothesis
 from medasr_service.live.session import Session, TurnDetection
 from medasr_service.model import checkpoint
 from medasr_service.model.checkpoint import DEMO_FOLDER
@@ -140,11 +141,14 @@ class Heard:
     """What one stream was told, and when: seconds since its first sample."""
 
     deltas: list[tuple[float, Word]] = field(default_factory=list)
+    guesses: list[tuple[float, int, list[str]]] = field(default_factory=list)  # when, behind how many words
     turns: list[tuple[float, Completed]] = field(default_factory=list)
 
     def take(self, at_s: float, event: Event) -> None:
         if isinstance(event, Delta):
             self.deltas += [(at_s, word) for word in event.words]
+        elif isinstance(event, Hypothesis):
+            self.guesses.append((at_s, len(self.deltas), event.text.split()))
         elif isinstance(event, Completed):
             self.turns.append((at_s, event))
 
@@ -222,20 +226,26 @@ async def as_spoken(session: Session, waveform: Waveform, *, delay_s: float = 0.
     return heard
 
 
-def delays(heard: Heard, words: Sequence[Word]) -> tuple[list[float], list[float]]:
-    """Seconds from the end of each word to its delta, and from the last of each turn to ``completed``."""
+def delays(heard: Heard, words: Sequence[Word]) -> tuple[list[float], list[float], list[float]]:
+    """Seconds from the end of each word to its delta, from the last of each turn to ``completed``, and from
+    the end of each word to its first sight, sure or not, as it is in the end."""
     live = [word for _, word in heard.deltas]
     ends: dict[int, float] = {}
     matcher = SequenceMatcher(a=[w.text for w in live], b=[w.text for w in words], autojunk=False)
     for a, b, size in matcher.get_matching_blocks():
         ends.update({a + i: words[b + i].end for i in range(size)})
     of_words = [at - ends[i] for i, (at, _) in enumerate(heard.deltas) if i in ends]
+    seen = {i: at for i, (at, _) in enumerate(heard.deltas)}
+    for at, behind, guess in reversed(heard.guesses):
+        for i, text in enumerate(guess, behind):
+            if i in seen and text == live[i].text:
+                seen[i] = min(at, seen[i])
     of_turns, last = [], -1
     for at, turn in heard.turns:
         last += len(turn.words)
         if turn.words and last in ends:
             of_turns.append(at - ends[last])
-    return of_words, of_turns
+    return of_words, of_turns, [seen[i] - end for i, end in ends.items()]
 
 
 class Bench:
@@ -247,8 +257,11 @@ class Bench:
         cost: Path | None,
         *,
         simulate: bool = False,
+        batch: Cost | None = None,
         noise_db: float | None = None,
+        hypotheses: bool = False,
     ) -> None:
+        self._hypotheses = hypotheses
         self._settings = settings
         self._noise_db = noise_db
         self._found = checkpoint.resolve(settings)
@@ -258,12 +271,12 @@ class Bench:
             self._beam = language_model.load(self._found, self._vocabulary, settings)
         self._demo = engines.load(self._found, settings)
         self._forwards: list[Forward] = [self._demo.infer]
-        if cost:
+        if cost and not batch:
             full = checkpoint.resolve(settings.model_copy(update={"model": str(cost)}))
             self._forwards.insert(0, engines.load(full, settings).infer)
         self.cost: Cost | None = None
         if simulate:
-            self.cost, self._forwards = Cost.measured(self._forwards[0]), [self._demo.infer]
+            self.cost, self._forwards = batch or Cost.measured(self._forwards[0]), [self._demo.infer]
         self.run = virtual_time.run if simulate else asyncio.run
 
     def _session(self, infer: Infer, turns: TurnDetection | None) -> Session:
@@ -277,6 +290,7 @@ class Bench:
             turn_detection=turns,
             clock=clock,
             search=self._beam.search() if self._beam else None,
+            hypotheses=self._hypotheses,
         )
 
     async def _file(self, waveform: Waveform) -> Transcript:
@@ -331,14 +345,18 @@ class Bench:
         used, lasted = _cpu_s() - used, clock() - started
         running.cancel()
         found = [delays(each, file.words) for each, file in zip(heard, files, strict=True)]
-        of_words = np.concatenate([words for words, _ in found])
-        of_turns = np.concatenate([turns for _, turns in found])
+        of_words, of_turns, sights = (np.concatenate(each) for each in zip(*found, strict=True))
         output = jiwer.process_words([file.raw_text for file in files], [each.text for each in heard])
         return {
             "streams": len(waveforms),
             "words": len(of_words),
             "delta_p50_s": _percentile(of_words, 50),
             "delta_p95_s": _percentile(of_words, 95),
+            **(
+                {"sight_p50_s": _percentile(sights, 50), "sight_p95_s": _percentile(sights, 95)}
+                if self._hypotheses
+                else {}
+            ),
             "completed_p50_s": _percentile(of_turns, 50),
             "completed_p95_s": _percentile(of_turns, 95),
             "wer_percent": round(100 * output.wer, 2),
@@ -363,10 +381,12 @@ def measure(
     streams: Sequence[int] = STREAMS,
     seconds: float = 25.0,
     simulate: bool = False,
+    batch: Cost | None = None,
     noise_db: float | None = None,
+    hypotheses: bool = False,
 ) -> Json:
     """All figures; ``cost`` is the checkpoint that is run for its cost. Takes ``seconds`` for each number."""
-    bench = Bench(settings, cost, simulate=simulate, noise_db=noise_db)
+    bench = Bench(settings, cost, simulate=simulate, batch=batch, noise_db=noise_db, hypotheses=hypotheses)
     accuracy = asyncio.run(bench.accuracy())
     loads: list[Json] = []
     waveforms: list[Waveform] = []
@@ -400,17 +420,31 @@ def main() -> None:
     parser.add_argument("--decoding", default="greedy", choices=("greedy", "lm"))
     parser.add_argument("--noise", type=float, metavar="DB", help="white noise, so far below the speech")
     parser.add_argument("--simulate", action="store_true", help="in virtual time")
+    parser.add_argument(
+        "--batch",
+        type=float,
+        nargs=2,
+        metavar=("GROUP_S", "SECOND_S"),
+        help="simulated: what a batch costs, for each group of windows and each second of sound; default: measured",
+    )
+    parser.add_argument("--hypotheses", action="store_true", help="what is not yet sure is told, too")
+    parser.add_argument("--set", action="append", default=[], metavar="live_...=VALUE", help="a setting")
     options = parser.parse_args()
     if options.simulate and options.decoding == "lm":
         parser.error("the search runs in a thread, which no virtual clock knows: without --simulate")
     cost = None if options.cost == "none" else random_checkpoint.make(Path(options.cost))
-    settings = Settings.model_validate({"precision": options.precision, "decoding": options.decoding})
+    changes = dict(change.split("=", 1) for change in options.set)
+    settings = Settings.model_validate(
+        {"precision": options.precision, "decoding": options.decoding, **changes}
+    )
     result = measure(
         settings,
         cost=cost,
         streams=options.streams,
         seconds=options.seconds,
-        simulate=options.simulate,
+        simulate=options.simulate or bool(options.batch),
+        batch=Cost(*options.batch) if options.batch else None,
+        hypotheses=options.hypotheses,
         noise_db=options.noise,
     )
     print(json.dumps(result, indent=2))

@@ -47,7 +47,7 @@ from tests.conftest import CLIPS, PATIENCE_S, needs_flashlight
 
 __all__ = ["make_app", "talk"]
 LOGPROBS = ["item.input_audio_transcription.logprobs"]
-INCLUDE_HYPOTHESIS = {
+INCLUDE_HYPOTHESIS: Json = {
     "type": "session.update",
     "session": {"include": ["item.input_audio_transcription.hypothesis"]},
 }
