@@ -13,7 +13,7 @@ batch. The hop between BentoML's processes (15 to 20 ms) and the WebSocket are n
 
 With ``--simulate`` time is virtual: how long a batch takes is measured beforehand, and waited for on a clock
 that jumps. It says soon, and whatever else the machine does, what a change of the sessions' pace is worth;
-the figures that count are those without it. ``--batch`` says what a batch costs, so that runs can be compared.
+the figures that count are those without it. ``--batch`` says what a batch costs: so runs can be compared.
 
 Times of words are those that the file's transcript has, from the sound. Microphones are played in real time,
 in pieces of 40 ms, each stream starting a little later than the one before.
@@ -425,7 +425,7 @@ def main() -> None:
         type=float,
         nargs=2,
         metavar=("GROUP_S", "SECOND_S"),
-        help="simulated: what a batch costs, for each group of windows and each second of sound; default: measured",
+        help="simulated: what a batch costs, a group of windows and a second of sound; default: as measured",
     )
     parser.add_argument("--hypotheses", action="store_true", help="what is not yet sure is told, too")
     parser.add_argument("--set", action="append", default=[], metavar="live_...=VALUE", help="a setting")
