@@ -35,7 +35,7 @@ from medasr_service.model.checkpoint import DEMO_FOLDER, Checkpoint
 from medasr_service.model.geometry import Emission, FrameGeometry, Waveform
 from medasr_service.settings import Settings
 from medasr_service.transcriber import Options, Transcriber
-from tests.stores import s3, s3_variables, sftp, sftp_server  # noqa: F401  # fixtures
+from tests.stores import postgres, s3, s3_variables, sftp, sftp_server  # noqa: F401  # fixtures
 
 NO_FLASHLIGHT = "flashlight-text is not installed: it has wheels for Python 3.11 and 3.12 only"
 try:

@@ -1,19 +1,62 @@
-"""Stores as they are reached: a server for S3 (moto) and one for SFTP (OpenSSH), for all tests together."""
+"""What others serve, by one server of each kind for all tests: S3 (moto), SFTP (OpenSSH), PostgreSQL."""
 
 import os
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 
 from tests import conftest
+
+
+class Postgres:
+    """A server of one's own; as root it runs as the user postgres, which it insists on."""
+
+    def __init__(self, folder: Path) -> None:
+        self._program = conftest.require("postgresql")
+        self._folder, self.port = folder, conftest.free_port()
+        if os.geteuid() == 0:
+            shutil.chown(folder, "postgres")
+        self._run("initdb", "-o", "-A trust -U medasr --no-sync")
+
+    def _run(self, action: str, *words: str) -> None:
+        user = {"user": "postgres"} if os.geteuid() == 0 else {}
+        command = [self._program, action, "-D", str(self._folder / "data"), "-w", *words]
+        done = subprocess.run(  # type: ignore[call-overload]
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd="/", **user
+        )
+        assert done.returncode == 0, done.stderr
+
+    def start(self) -> None:
+        listening = f"-p {self.port} -k {self._folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+        self._run("start", "-o", listening, "-l", str(self._folder / "log"))
+
+    def stop(self) -> None:
+        self._run("stop", "-m", "immediate")
+
+    def url(self, database: str) -> str:
+        return f"postgresql://medasr@127.0.0.1:{self.port}/{database}"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # pytest's is closed to other users
+        found = Postgres(Path(folder))
+        found.start()
+        yield found
+        with suppress(AssertionError):
+            found.stop()
+
 
 SSHD = """
 Port {port}

@@ -37,7 +37,7 @@ def long_recording(clips: int) -> bytes:
     return file.getvalue()
 
 
-def settings(folder: Path) -> dict[str, str]:
+def settings(folder: Path | str) -> dict[str, str]:
     """Of a service with jobs."""
     return {"MEDASR_JOBS": "on", "MEDASR_JOBS_DIR": str(folder), "MEDASR_JOBS_KEY": KEY}
 

@@ -2,28 +2,27 @@
 
 import asyncio
 import base64
-import os
 import pickle
-import shutil
 import signal
-import subprocess
+import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing, suppress
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from dbos._serialization import deserialize_value
 
 from medasr_service.errors import NotReady
 from medasr_service.jobs import engine
 from medasr_service.jobs.store import new_place
 from medasr_service.jobs.worker import Worker
-from tests.conftest import PATIENCE_S, free_port, require
+from tests.conftest import PATIENCE_S
+from tests.stores import Postgres
 
 PARTS = 6
+on_one = pytest.mark.asyncio(loop_scope="module")
 
 
 class Doing:
@@ -92,150 +91,137 @@ async def ended(worker: Worker, job: str) -> dict[str, Any]:
             await asyncio.sleep(0.05)
 
 
-def sqlite(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/jobs.sqlite"
-
-
-class Postgres:
-    """A server of one's own; as root it runs as the user postgres, which it insists on."""
-
-    def __init__(self, folder: Path) -> None:
-        self._program = require("postgresql")
-        self._folder, self.port = folder, free_port()
-        if os.geteuid() == 0:
-            shutil.chown(folder, "postgres")
-        self._run("initdb", "-o", "-A trust -U medasr")
-
-    def _run(self, action: str, *words: str) -> None:
-        user = {"user": "postgres"} if os.geteuid() == 0 else {}
-        command = [self._program, action, "-D", str(self._folder / "data"), "-w", *words]
-        done = subprocess.run(  # type: ignore[call-overload]
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd="/", **user
-        )
-        assert done.returncode == 0, done.stderr
-
-    def start(self) -> None:
-        listening = f"-p {self.port} -k {self._folder} -c listen_addresses=127.0.0.1"
-        self._run("start", "-o", listening, "-l", str(self._folder / "log"))
-
-    def stop(self) -> None:
-        self._run("stop", "-m", "immediate")
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def one(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Worker]:
+    """On SQLite, for all tests that follow: a process takes longer to start than they do."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('engine')}/jobs.sqlite"
+    with pytest.MonkeyPatch.context() as often:
+        often.setattr("medasr_service.jobs.worker.PING_S", 0.2)
+        async with running(url, Doing(), retries_s=(0.01, 0.01, 0.01)) as worker:
+            yield worker
 
 
 @pytest.fixture
-def postgres() -> Iterator[Postgres]:
-    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # pytest's is closed to other users
-        found = Postgres(Path(folder))
-        found.start()
-        yield found
-        with suppress(AssertionError):
-            found.stop()
+def doing(one: Worker) -> Doing:
+    """Anew for each test."""
+    one._answer = found = Doing()
+    if one._channel:
+        one._channel._answer = found
+    return found
 
 
-def url_of(server: Postgres) -> str:
-    return f"postgresql://medasr@127.0.0.1:{server.port}/medasr_jobs"
+def named(*numbers: int) -> list[str]:
+    """Jobs that no other test has."""
+    chance = new_place()
+    return [f"job_{chance}_{number}" for number in numbers]
 
 
-async def test_a_job_is_done_step_by_step_and_told_of(tmp_path: Path) -> None:
-    doing, place = Doing(), new_place()
+@on_one
+async def test_a_job_is_done_step_by_step_and_told_of(one: Worker, doing: Doing) -> None:
+    place, [job] = new_place(), named(1)
     doing.fails = {"prepare": 1, "hear": 1}
-    async with running(sqlite(tmp_path), doing) as worker:
-        await worker.call("submit", "job_1", "me", place, "about", 10)
-        found = await ended(worker, "job_1")
-        assert (found["state"], found["place"], found["parts"]) == ("succeeded", place, PARTS)
-        assert (found["seconds"], found["duration"]) == (PARTS, PARTS)
-        await until(lambda: doing.count("post") == 1)
-        heard = [number for name, number in doing.calls if name == "hear"]
-        assert heard == [0, 0, 1, 2, 3, 4, 5]
-        assert doing.count("prepare") == 2
-        assert await worker.call("count") == {"succeeded": 1}
+    before = await one.call("count")
+    await one.call("submit", job, "me", place, "about", 10)
+    found = await ended(one, job)
+    assert (found["state"], found["place"], found["parts"]) == ("succeeded", place, PARTS)
+    assert (found["seconds"], found["duration"]) == (PARTS, PARTS)
+    await until(lambda: doing.count("post") == 1)
+    heard = [number for name, number in doing.calls if name == "hear"]
+    assert heard == [0, 0, 1, 2, 3, 4, 5]
+    assert doing.count("prepare") == 2
+    assert await one.call("count") == {**before, "succeeded": before.get("succeeded", 0) + 1}
 
 
-async def test_a_webhook_that_is_never_heard_is_told_for_so_long_and_no_longer(tmp_path: Path) -> None:
-    doing = Doing()
-    doing.posted = "again"
-    async with running(sqlite(tmp_path), doing, retries_s=(0.01, 0.01, 0.01)) as worker:
-        await worker.call("submit", "job_1", "me", new_place(), "about", 10)
-        await until(lambda: doing.count("post") == 4)
-        await worker.call("submit", "job_2", "me", new_place(), "about", 10)
-        assert (await ended(worker, "job_2"))["state"] == "succeeded"
-        assert (await worker.call("job", "job_1"))["state"] == "succeeded"
-        await until(lambda: doing.count("post") == 8)
+@on_one
+async def test_a_webhook_that_is_never_heard_is_told_for_so_long_and_no_longer(
+    one: Worker, doing: Doing
+) -> None:
+    doing.posted, [first, second] = "again", named(1, 2)
+    await one.call("submit", first, "me", new_place(), "about", 10)
+    await until(lambda: doing.count("post") == 4)
+    await one.call("submit", second, "me", new_place(), "about", 10)
+    assert (await ended(one, second))["state"] == "succeeded"
+    assert (await one.call("job", first))["state"] == "succeeded"
+    await until(lambda: doing.count("post") == 8)
 
 
-async def test_jobs_are_named_limited_listed_deleted_and_swept(tmp_path: Path) -> None:
-    doing, places = Doing(), [new_place(1000.0 + each) for each in range(4)]
+@on_one
+async def test_jobs_are_named_limited_listed_deleted_and_swept(one: Worker, doing: Doing) -> None:
+    places, jobs, owner = [new_place(1000.0 + each) for each in range(4)], named(0, 1, 2, 3), new_place()
     doing.gate.clear()
-    async with running(sqlite(tmp_path), doing) as worker:
-        for number, place in enumerate(places[:3]):
-            await worker.call("submit", f"job_{number}", "me", place, "about", 3)
-        assert await worker.call("submit", "job_3", "me", places[3], "about", 3) is None
-        again = await worker.call("submit", "job_0", "me", places[3], "other", 3)
-        assert (again["place"], again["about"]) == (places[0], "about")
-        page = await worker.call("jobs", ["me"], 1, "job_2")
-        assert [each["id"] for each in page] == ["job_1", "job_0"]
-        assert await worker.call("jobs", ["nobody"], 1, None) == []
-        await until(lambda: doing.count("hear") == 2)
-        await worker.call("delete", "job_0")
-        assert await worker.call("job", "job_0") is None
-        fresh = await worker.call("submit", "job_0", "me", places[3], "other", 3)
-        assert fresh["place"] == places[3]
+    for job, place in zip(jobs[:3], places, strict=False):
+        await one.call("submit", job, owner, place, "about", 3)
+    assert await one.call("submit", jobs[3], owner, places[3], "about", 3) is None
+    again = await one.call("submit", jobs[0], owner, places[3], "other", 3)
+    assert (again["place"], again["about"]) == (places[0], "about")
+    page = await one.call("jobs", [owner], 1, jobs[2])
+    assert [each["id"] for each in page] == [jobs[1], jobs[0]]
+    assert await one.call("jobs", ["nobody"], 1, None) == []
+    await until(lambda: doing.count("hear") == 2)
+    await one.call("delete", jobs[0])
+    assert await one.call("job", jobs[0]) is None
+    fresh = await one.call("submit", jobs[0], owner, places[3], "other", 3)
+    assert fresh["place"] == places[3]
+    doing.gate.set()
+    for job in jobs[:3]:
+        assert (await ended(one, job))["state"] == "succeeded"
+    now, day = time.time(), 24 * 3600
+    assert await one.call("sweep", now - day, now - 30) == []
+    assert set(await one.call("sweep", now + 1, now + 1)) >= {places[1], places[2], places[3]}
+    assert await one.call("count") == {}
+
+
+@on_one
+async def test_who_has_fewest_jobs_is_next(one: Worker, doing: Doing) -> None:
+    doing.gate.clear()
+    for job in named(*range(6)):
+        await one.call("submit", job, "one", new_place(), "about", 20)
+    await until(lambda: doing.count("hear") == 2)
+    place, [only] = new_place(), named(0)
+    await one.call("submit", only, "another", place, "about", 20)
+    doing.gate.set()
+    await ended(one, only)
+    begun = [place for name, place in doing.calls if name == "prepare"]
+    assert begun.index(place) <= 3
+
+
+@on_one
+async def test_a_database_that_cannot_be_written_for_a_while_costs_time_alone(
+    one: Worker, doing: Doing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    doing.gate.clear()
+    [job] = named(1)
+    await one.call("submit", job, "me", new_place(), "about", 10)
+    await until(lambda: doing.count("hear") == 1)
+    file = str(one._start[0]).removeprefix("sqlite:///")
+    with closing(sqlite3.connect(file, isolation_level=None)) as database:
+        database.execute("PRAGMA locking_mode=EXCLUSIVE")
+        database.execute("BEGIN EXCLUSIVE")
         doing.gate.set()
-        for job in ("job_0", "job_1", "job_2"):
-            assert (await ended(worker, job))["state"] == "succeeded"
-        now = time.time()
-        day = 24 * 3600
-        assert await worker.call("sweep", now - day, now - 30) == []
-        assert set(await worker.call("sweep", now + 1, now + 1)) == {places[1], places[2], places[3]}
-        assert await worker.call("count") == {}
+        with monkeypatch.context() as impatient:
+            impatient.setattr("medasr_service.jobs.worker.AWAY_S", 0.5)
+            with pytest.raises(NotReady):
+                await one.call("job", job)
+        database.execute("COMMIT")
+    assert (await ended(one, job))["state"] == "succeeded"
+    assert {number for name, number in doing.calls if name == "hear"} == set(range(PARTS))
 
 
-async def test_an_engine_that_hangs_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("medasr_service.jobs.worker.PING_S", 0.05)
+@on_one
+async def test_an_engine_that_hangs_is_replaced(
+    one: Worker, doing: Doing, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("medasr_service.jobs.worker.HANGS_S", 2.0)
-    doing = Doing()
     doing.gate.clear()
-    async with running(sqlite(tmp_path), doing) as worker:
-        await worker.call("submit", "job_1", "me", new_place(), "about", 10)
-        await until(lambda: doing.count("hear") == 1)
-        process = worker._process
-        assert process
-        process.send_signal(signal.SIGSTOP)
-        await until(lambda: worker._process is not process)
-        doing.gate.set()
-        assert (await ended(worker, "job_1"))["state"] == "succeeded"
-
-
-async def test_who_has_fewest_jobs_is_next(tmp_path: Path) -> None:
-    doing = Doing()
-    doing.gate.clear()
-    async with running(sqlite(tmp_path), doing) as worker:
-        for number in range(6):
-            await worker.call("submit", f"many_{number}", "one", new_place(), "about", 20)
-        await until(lambda: doing.count("hear") == 2)
-        place = new_place()
-        await worker.call("submit", "only", "another", place, "about", 20)
-        doing.gate.set()
-        await ended(worker, "only")
-        begun = [place for name, place in doing.calls if name == "prepare"]
-        assert begun.index(place) <= 3
-
-
-@pytest.mark.needs("postgresql")
-async def test_a_machine_that_dies_leaves_its_jobs_to_another(postgres: Postgres) -> None:
-    one, other = Doing(), Doing()
-    one.gate.clear()
-    async with running(url_of(postgres), other) as worker:
-        async with running(url_of(postgres), one) as dying:
-            for number in range(4):  # two of them are with the one that dies
-                await worker.call("submit", f"job_{number}", "me", new_place(), "about", 10)
-            await until(lambda: one.count("hear") >= 1)
-            process = dying._process
-            assert process
-            process.kill()
-            one.gate.set()
-        for number in range(4):
-            assert (await ended(worker, f"job_{number}"))["state"] == "succeeded"
+    [job] = named(1)
+    await one.call("submit", job, "me", new_place(), "about", 10)
+    await until(lambda: doing.count("hear") == 1)
+    process = one._process
+    assert process
+    process.send_signal(signal.SIGSTOP)
+    await until(lambda: one._process is not process)
+    doing.gate.set()
+    assert (await ended(one, job))["state"] == "succeeded"
 
 
 @pytest.mark.needs("postgresql")
@@ -244,7 +230,7 @@ async def test_a_database_that_dies_in_the_middle_costs_time_alone(
 ) -> None:
     doing = Doing()
     doing.gate.clear()
-    async with running(url_of(postgres), doing) as worker:
+    async with running(postgres.url("engine"), doing) as worker:
         await worker.call("submit", "job_1", "me", new_place(), "about", 10)
         await until(lambda: doing.count("hear") == 1)
         await asyncio.to_thread(postgres.stop)
