@@ -3,12 +3,14 @@
 A word is given out once two successive decodes agree on it, it ends a while before the end of the audio, so
 that the model has heard what follows it, and something follows: another word, or a pause. Where decodes come
 slowly, a sure word with twice that behind it needs no second one. It is never taken back: what lies before
-the boundary, in the gap behind the last word given out, is not looked at again.
+the boundary, in the gap behind the last word given out, is not looked at again. So no word is given out while
+the last decode heard another one before it, and of a word that has grown ("11", then "11/12/2015") the rest.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from medasr_service.text.transcript import Word
+from medasr_service.text.transcript import Token, Word
 
 SHIFT_FRAMES = 4  # two decodes hear the same word a few frames apart
 REPEAT_FRAMES = 2  # behind a word, the same one cannot yet have been said again
@@ -28,10 +30,9 @@ class Agreement:
 
     def fresh(self, words: Sequence[Word]) -> list[Word]:
         """The words that are not given out yet: those whose middle lies behind the boundary, without the last
-        one given out, should it be heard a little later now.
+        one given out, should it be heard a little later now, or as the beginning of a longer one.
         """
-        fresh = [word for word in words if (_start(word) + _end(word)) / 2 >= self.boundary]
-        return fresh[1:] if fresh and self._is_last(fresh[0]) else fresh
+        return [rest for word in words for rest in self._rest(word) if _middle(rest) >= self.boundary]
 
     def push(
         self, words: Sequence[Word], end_frame: int, *, sound_frame: int = 0, forced_frame: int = 0
@@ -45,21 +46,20 @@ class Agreement:
         count = 0
         for i, word in enumerate(fresh):
             sure = self._is_sure(word, end_frame, sound_frame, last=i + 1 == len(fresh))
+            sure = sure and not self._misses(fresh[i - 1] if i else None, word)
             if not (sure or _end(word) <= forced_frame):
                 break
             count += 1
         self._before, self._heard = fresh[count:], end_frame
         if count:
-            self._last = fresh[count - 1]
-            self.boundary = _gap(self._last, self._before)
+            self._give(fresh[:count])
         return fresh[:count]
 
     def finish(self) -> list[Word]:
         """What the last decode heard beyond the boundary: nothing follows that could change it."""
         rest, self._before = self._before, []
         if rest:
-            self._last = rest[-1]
-            self.boundary = _gap(self._last, [])
+            self._give(rest)
         return rest
 
     def skip(self, frame: float) -> None:
@@ -72,13 +72,33 @@ class Agreement:
         """What the last decode heard and is not sure of."""
         return self._before
 
-    def _is_last(self, word: Word) -> bool:
+    def _give(self, words: Sequence[Word]) -> None:
+        last, before = words[-1], words[-2] if len(words) > 1 else self._last
+        if not last.space and before:  # it goes on what was given out
+            last = replace(last, text=before.text + last.text, tokens=before.tokens + last.tokens)
+        self._last = last
+        self.boundary = _gap(last, self._before)
+
+    def _rest(self, word: Word) -> list[Word]:
+        """Without what is given out of it: all of the word, its beginning, or nothing."""
         last = self._last
-        return (
-            last is not None
-            and word.text.casefold() == last.text.casefold()
-            and _start(word) < _end(last) + REPEAT_FRAMES
-        )
+        if last is None or _start(word) >= _end(last) + REPEAT_FRAMES:
+            return [word]
+        if word.text.casefold() == last.text.casefold():
+            return []
+        count = len(last.tokens)
+        if _pieces(word.tokens[:count]) != _pieces(last.tokens):
+            return [word]
+        tokens = word.tokens[count:]
+        frame_s = (word.end - word.start) / (_end(word) - _start(word))
+        start = word.start + (tokens[0].start_frame - _start(word)) * frame_s
+        return [replace(word, text=word.text[len(last.text) :], start=start, tokens=tokens, space="")]
+
+    def _misses(self, before: Word | None, word: Word) -> bool:
+        """Whether the last decode heard a word between these two."""
+        since = _end(before) if before else self.boundary
+        between = [each for each in self._before if since <= _middle(each) < _start(word)]
+        return any(not _is_same(each, word) and not (before and _is_same(each, before)) for each in between)
 
     def _is_sure(self, word: Word, end_frame: int, sound_frame: int, *, last: bool) -> bool:
         behind, likely, twice = end_frame - _end(word), word.probability >= SURE, 2 * self._context
@@ -92,10 +112,19 @@ class Agreement:
         return self._agrees(word) or (could_not_be_heard and likely and behind >= twice)
 
     def _agrees(self, word: Word) -> bool:
-        return any(
-            word.text == before.text and abs(_start(word) - _start(before)) <= SHIFT_FRAMES
-            for before in self._before
-        )
+        return any(_is_same(word, before) for before in self._before)
+
+
+def _is_same(word: Word, other: Word) -> bool:
+    return word.text == other.text and abs(_start(word) - _start(other)) <= SHIFT_FRAMES
+
+
+def _pieces(tokens: Sequence[Token]) -> list[str]:
+    return [token.piece.casefold() for token in tokens]
+
+
+def _middle(word: Word) -> float:
+    return (_start(word) + _end(word)) / 2
 
 
 def _gap(last: Word, rest: Sequence[Word]) -> float:

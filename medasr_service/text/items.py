@@ -60,7 +60,7 @@ def parse(words: Sequence[Word], after: Item | None = None) -> list[Item]:
             _put(marker, parts[at : at + used], items)
         else:  # an unknown marker stays whole, whatever its words
             for i, part in enumerate(parts[at : at + used]):
-                _put_text(part, items, within=i > 0)
+                _put_text(part, items, items[-1] if items else after, within=i > 0)
         at += used
     return items
 
@@ -171,14 +171,16 @@ def _over_guess(mark: str, words: tuple[Word, ...], items: list[Item]) -> tuple[
     return tuple(dict.fromkeys((*before.words, *words)))
 
 
-def _put_text(part: _Part, items: list[Item], *, within: bool) -> None:
-    """As text; glued again to the text before it where no marker came between."""
+def _put_text(part: _Part, items: list[Item], before: Item | None, *, within: bool) -> None:
+    """As text; glued again to the text before it where no marker came between, or where its word goes on
+    the one before (live text: the rest of one that was given out)."""
     glued = part.glued and _is_inline(items, part.word)
     if glued and items[-1].kind == "text":
-        before = items.pop()
-        items.append(replace(before, text=before.text + part.text))
+        last = items.pop()
+        items.append(replace(last, text=last.text + part.text))
     else:
-        items.append(Item("text", part.text, (part.word,), glued, within))
+        goes_on = not part.glued and not part.word.space and before is not None and before.kind == "text"
+        items.append(Item("text", part.text, (part.word,), glued or goes_on, within))
 
 
 def _is_inline(items: Sequence[Item], word: Word) -> bool:

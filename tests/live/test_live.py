@@ -95,6 +95,63 @@ def test_the_last_word_said_is_not_said_again_when_it_is_heard_later() -> None:
     assert texts(agreement.fresh([word("no", 16)])) == ["no"]  # said twice
 
 
+def pieces(*parts: tuple[str, int]) -> Word:
+    """A word of several pieces, each with the frame it starts in."""
+    tokens = tuple(Token(2, piece, start, start + 2, float(np.log(0.99))) for piece, start in parts)
+    text = "".join(piece for piece, _ in parts).replace("▁", "")
+    end = tokens[-1].end_frame
+    return Word(text, GEOMETRY.seconds(parts[0][1]), GEOMETRY.seconds(end), 0.99, tokens)
+
+
+def test_of_a_word_that_has_grown_since_it_was_given_out_the_rest_is_given_out() -> None:
+    """A date of which "11" stood there must not become "11 11/12/2015"."""
+    agreement, writer = Agreement(5), Writer(raw=False)
+    short = [word("on", 4), word("11", 10)]
+    agreement.push(short, 24)
+    given = agreement.push(short, 24)
+    grown = [word("on", 4), pieces(("▁11", 10), ("/12", 28), ("/2015", 40)), word("{period}", 50)]
+    rest = [*agreement.push(grown, 70), *agreement.push(grown, 70)]
+    assert texts(rest) == ["/12/2015", "{period}"]
+    assert rest[0].start == pytest.approx(GEOMETRY.seconds(28))
+    assert agreement.push(grown, 70) == []
+    assert "".join(each.written for each in writer.push([*given, *rest], final=True)) == "On 11/12/2015."
+
+
+def test_a_word_that_has_grown_twice_is_written_once() -> None:
+    agreement = Agreement(5)
+    heard = [
+        pieces(("▁11", 10)),
+        pieces(("▁11", 10), ("/12", 20)),
+        pieces(("▁11", 10), ("/12", 20), ("/25", 36)),
+    ]
+    given = []
+    for end, each in zip((24, 34, 50), heard, strict=True):
+        given += texts([*agreement.push([each], end), *agreement.push([each], end)])
+    assert given == ["11", "/12", "/25"]
+
+
+def test_another_word_that_begins_alike_is_given_out_whole() -> None:
+    agreement = Agreement(5)
+    agreement.push([word("The", 10)], 24)
+    agreement.push([word("The", 10)], 24)
+    assert texts(agreement.fresh([pieces(("▁The", 30), ("ophylline", 33))])) == ["Theophylline"]
+    assert texts(agreement.fresh([pieces(("▁Thi", 10), ("azide", 20))])) == ["Thiazide"]
+
+
+def test_no_word_is_given_out_while_one_before_it_was_heard_and_is_heard_no_more() -> None:
+    """What lies before a word that is given out is never looked at again: a heading would be lost."""
+    agreement = Agreement(5)
+    heading, colon, rest = word("[PLAN]", 10), word("{colon}", 16), word("Rest", 24)
+    agreement.push([heading, colon, rest], 40)
+    assert agreement.push([colon, rest], 42) == []
+    assert agreement.push([heading, colon, rest], 44) == []
+    assert texts(agreement.push([heading, colon, rest], 46)) == ["[PLAN]", "{colon}", "Rest"]
+    agreement = Agreement(5)
+    agreement.push([heading, colon, rest], 40)
+    agreement.push([colon, rest], 42)
+    assert texts(agreement.push([colon, rest], 44)) == ["{colon}", "Rest"]  # twice not heard
+
+
 def test_a_word_waits_for_twice_the_context_while_the_sound_goes_on_and_nothing_is_heard_of_it() -> None:
     agreement = Agreement(10)
     agreement.push([word("89", 10)], 24, sound_frame=24)

@@ -38,9 +38,9 @@ def dictate(page: Page, *, words: int) -> str:
     return while_speaking
 
 
-def file_text(service: Service, recording: bytes) -> str:
+def file_text(service: Service, recording: bytes, *, timeout_s: float = 120) -> str:
     files = {"file": ("recording.wav", recording)}
-    answer = httpx.post(f"{service.url}/v1/audio/transcriptions", files=files, timeout=120)
+    answer = httpx.post(f"{service.url}/v1/audio/transcriptions", files=files, timeout=timeout_s)
     return str(answer.json()["text"])
 
 

@@ -22,7 +22,7 @@ SPOKEN = CLIPS[4]  # 9 s, with a heading and three sentences
 SPOKEN_S = math.ceil(len(SPOKEN.waveform) / 16_000)  # until all of it is heard
 SAID = np.pad(SPOKEN.waveform, (0, 60 * 16_000))  # and then nothing, for as long as a test may last
 CONTEXT = """
-([pcm, rate, paced]) => {
+([pcm, rate, paced, loop]) => {
     const bytes = Uint8Array.from(atob(pcm), (c) => c.charCodeAt(0));
     const wave = Float32Array.from(new Int16Array(bytes.buffer), (sample) => sample / 32768);
     class Paced extends AudioContext {
@@ -39,7 +39,7 @@ CONTEXT = """
         createMediaStreamSource() {
             const buffer = new AudioBuffer({ length: wave.length, sampleRate: rate });
             buffer.copyToChannel(wave, 0);
-            const source = new AudioBufferSourceNode(this, { buffer });
+            const source = new AudioBufferSourceNode(this, { buffer, loop });
             source.start();
             this.begin();
             return source;
@@ -50,13 +50,15 @@ CONTEXT = """
 
 @dataclass(frozen=True)
 class Voice:
-    """``said``, at 16 kHz, in a page whose audio runs at ``rate``: at the pace of speech, or all at once."""
+    """``said``, at 16 kHz, in a page whose audio runs at ``rate``: at the pace of speech, or all at once;
+    ``loop``: again and again."""
 
     said: Waveform
     rate: int = 48_000
     paced: bool = True
+    loop: bool = False
 
     def install(self, page: Page) -> None:
         wave = soxr.resample(self.said, 16_000, self.rate, quality="VHQ")
         pcm = base64.b64encode((np.clip(wave, -1, 1) * 32_767).round().astype("<i2").tobytes()).decode()
-        page.add_init_script(f"({CONTEXT})({json.dumps([pcm, self.rate, self.paced])})")
+        page.add_init_script(f"({CONTEXT})({json.dumps([pcm, self.rate, self.paced, self.loop])})")
