@@ -38,6 +38,7 @@ import soundfile
 
 from benchmarks import random_checkpoint, virtual_time
 from medasr_service import engines
+from medasr_service.api.realtime_session import CONTEXT
 from medasr_service.decoding import language_model
 from medasr_service.decoding.beam import BeamDecoder
 from medasr_service.decoding.ctc import Vocabulary
@@ -260,8 +261,9 @@ class Bench:
         batch: Cost | None = None,
         noise_db: float | None = None,
         hypotheses: bool = False,
+        delay: str = "medium",
     ) -> None:
-        self._hypotheses = hypotheses
+        self._hypotheses, self._context = hypotheses, CONTEXT[delay]
         self._settings = settings
         self._noise_db = noise_db
         self._found = checkpoint.resolve(settings)
@@ -291,6 +293,7 @@ class Bench:
             clock=clock,
             search=self._beam.search() if self._beam else None,
             hypotheses=self._hypotheses,
+            context=self._context,
         )
 
     async def _file(self, waveform: Waveform) -> Transcript:
@@ -384,9 +387,12 @@ def measure(
     batch: Cost | None = None,
     noise_db: float | None = None,
     hypotheses: bool = False,
+    delay: str = "medium",
 ) -> Json:
     """All figures; ``cost`` is the checkpoint that is run for its cost. Takes ``seconds`` for each number."""
-    bench = Bench(settings, cost, simulate=simulate, batch=batch, noise_db=noise_db, hypotheses=hypotheses)
+    bench = Bench(
+        settings, cost, simulate=simulate, batch=batch, noise_db=noise_db, hypotheses=hypotheses, delay=delay
+    )
     accuracy = asyncio.run(bench.accuracy())
     loads: list[Json] = []
     waveforms: list[Waveform] = []
@@ -428,6 +434,7 @@ def main() -> None:
         help="simulated: what a batch costs, a group of windows and a second of sound; default: as measured",
     )
     parser.add_argument("--hypotheses", action="store_true", help="what is not yet sure is told, too")
+    parser.add_argument("--delay", default="medium", choices=CONTEXT, help="as a session asks for it")
     parser.add_argument("--set", action="append", default=[], metavar="live_...=VALUE", help="a setting")
     options = parser.parse_args()
     if options.simulate and options.decoding == "lm":
@@ -445,6 +452,7 @@ def main() -> None:
         simulate=options.simulate or bool(options.batch),
         batch=Cost(*options.batch) if options.batch else None,
         hypotheses=options.hypotheses,
+        delay=options.delay,
         noise_db=options.noise,
     )
     print(json.dumps(result, indent=2))

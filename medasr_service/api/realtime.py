@@ -331,7 +331,7 @@ class _Connection:
             self._pcm = config.audio.input.format.decoder()
         self._config = config
         tells = realtime_session.HYPOTHESIS in config.include
-        self._manner = Manner(asked.formatting == "raw", _turns(config), search, tells)
+        self._manner = Manner(asked.formatting == "raw", _turns(config), search, tells, asked.context)
         warned = formats.warnings(search.warnings(asked.keywords)) if search else {}
         return _Answer({"type": "session.updated", "session": self._shown(config), **warned}, config)
 

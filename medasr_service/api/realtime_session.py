@@ -16,6 +16,7 @@ from medasr_service.transcriber import Decoding
 
 Json = dict[str, Any]
 EAGERNESS_S = {"low": 2.0, "medium": 1.0, "auto": 1.0, "high": 0.5}  # the pause that ends a turn
+CONTEXT = {"minimal": 1 / 3, "low": 2 / 3, "medium": 1.0, "high": 5 / 3, "xhigh": 8 / 3}  # of the settings'
 KINDS = {"format": "audio/pcm", "turn_detection": "server_vad"}  # what has a type, and that of none
 Included = Literal["item.input_audio_transcription.logprobs", "item.input_audio_transcription.hypothesis"]
 LOGPROBS: Included = "item.input_audio_transcription.logprobs"
@@ -58,9 +59,14 @@ class Transcription(_Model):
     languages: list[Annotated[str, Field(max_length=35)]] | None = Field(None, max_length=100)
     prompt: str | None = Field(None, max_length=10_000)
     keywords: Annotated[list[str], BeforeValidator(_none_as_empty), Field(max_length=10 * MAX_TERMS)] = []
-    delay: None = Field(None, exclude=True)
+    delay: Literal["minimal", "low", "medium", "high", "xhigh"] | None = None
     formatting: Literal["dictation", "raw"] = "dictation"
     decoding: Decoding = "greedy"
+
+    @property
+    def context(self) -> float:
+        """Times what the settings say must be heard behind a word."""
+        return CONTEXT[self.delay or "medium"]
 
     def asked(self) -> Iterator[tuple[str, str]]:
         """The languages, each with the key that names it."""
@@ -144,7 +150,6 @@ TRANSCRIPTION = "session.audio.input.transcription"
 MANUAL: Json = {"audio": {"input": {"turn_detection": None}}}
 NOT_DONE = {
     "session.audio.input.noise_reduction": "Noise reduction is not done here",
-    f"{TRANSCRIPTION}.delay": "The delay of live text is a setting of the service",
     "session.audio.input.turn_detection.idle_timeout_ms": "Nobody answers here, so that none times out",
 }
 

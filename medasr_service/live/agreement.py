@@ -28,6 +28,10 @@ class Agreement:
         self._last: Word | None = None  # that was given out
         self._heard = float("inf")  # frame up to which the last decode heard; before the first, none is slow
 
+    def wait_for(self, context_frames: int) -> None:
+        """What must follow a word from now on."""
+        self._context = context_frames
+
     def fresh(self, words: Sequence[Word]) -> list[Word]:
         """The words that are not given out yet: those whose middle lies behind the boundary, without the last
         one given out, should it be heard a little later now, or as the beginning of a longer one.

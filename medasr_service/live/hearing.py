@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # flashlight-text is not there for every version of Python
 
 QUIET_STEP_S = 1.5  # between decodes while nothing seems to be said
 PAUSE_S = 0.1  # between two decodes at the least
+WATCHED_STEP_S = 0.2  # between those of a session that tells what is not yet sure, on an idle machine
 TAIL_S = 0.3  # behind the last sound, a decode is due
 UNHEARD_S = 1.5  # of speech from which the model may yet make a word
 IDLE_AFTER_S, IDLE_CONTEXT_S = 2.0, 1.0  # so long after the last word, so much is kept
@@ -70,6 +71,7 @@ class Hearing:
         self.geometry = geometry
         self.last_word_s = -IDLE_AFTER_S  # end of the last word heard, sure or not
         self.search: Search | None = None  # for keywords
+        self.is_watched = False  # what is heard is told before it is sure
         self._infer = infer
         self._vocabulary = vocabulary
         self._settings = settings
@@ -94,7 +96,10 @@ class Hearing:
 
     def due(self) -> int:
         """How many samples must be new for a decode: fewer at the end of a word, more on a busy machine."""
-        step_s = max(self._settings.live_step_s, self._infer_s)
+        step_s = self._settings.live_step_s
+        if self.is_watched:  # the model is busy for half of the time at the most
+            step_s = min(step_s, max(WATCHED_STEP_S, 2 * self._infer_s))
+        step_s = max(step_s, self._infer_s)
         heard_s, end_s = self.heard_s, self.speech_end_s
         if self.now_s - end_s > PAUSE_S:
             if heard_s < end_s + TAIL_S:

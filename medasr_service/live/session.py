@@ -53,13 +53,15 @@ class TurnDetection:
 @dataclass(frozen=True, slots=True)
 class Manner:
     """How a session hears and writes: ``raw``, words as the model wrote them; without ``turn_detection`` only
-    a commit ends a turn; ``search``, its keywords; with ``hypotheses`` it tells what is not yet sure, too.
+    a commit ends a turn; ``search``, its keywords; with ``hypotheses`` it tells what is not yet sure, too;
+    ``context`` times what the settings say must be heard behind a word.
     """
 
     raw: bool = False
     turn_detection: TurnDetection | None = None
     search: "Search | None" = None
     hypotheses: bool = False
+    context: float = 1.0
 
 
 @dataclass
@@ -104,6 +106,7 @@ class Session:
         turn_detection: TurnDetection | None = None,
         search: "Search | None" = None,
         hypotheses: bool = False,
+        context: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._geometry = geometry
@@ -112,7 +115,7 @@ class Session:
         self._window = self._hearing.window
         self._writer = Writer(raw=raw)
         self._guess: str | None = ""  # the hypothesis that stands; None: one that a delta has overtaken
-        self._take(Manner(raw, turn_detection, search, hypotheses))
+        self._take(Manner(raw, turn_detection, search, hypotheses, context))
         self._commands: deque[_Command] = deque()
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
@@ -125,7 +128,9 @@ class Session:
         self._turn_detection = manner.turn_detection
         self._writer.raw = manner.raw
         self._hearing.search = manner.search
-        self._hypotheses = manner.hypotheses
+        self._hypotheses = self._hearing.is_watched = manner.hypotheses
+        context_s = manner.context * self._settings.live_context_s
+        self._hearing.agreement.wait_for(round(context_s / self._geometry.frame_s))
 
     @property
     def _received(self) -> int:

@@ -315,9 +315,9 @@ BAD_MESSAGES: dict[str, tuple[str, str | None, str | None]] = {  # what is sent,
         "unsupported_parameter",
         "session.audio.input.noise_reduction",
     ),
-    "a delay": (
-        json.dumps(update(transcription={"delay": "low"})),
-        "unsupported_parameter",
+    "an unknown delay": (
+        json.dumps(update(transcription={"delay": "none"})),
+        "invalid_value",
         "session.audio.input.transcription.delay",
     ),
     "keywords without the search for them": (

@@ -16,7 +16,7 @@ from fastapi.testclient import TestClient
 from openai.types.realtime import RealtimeServerEvent
 from pydantic import TypeAdapter
 
-from medasr_service.api.realtime_session import EAGERNESS_S, G711, PCM, Session
+from medasr_service.api.realtime_session import CONTEXT, EAGERNESS_S, G711, PCM, Session
 from medasr_service.errors import NotReady
 from medasr_service.live.session import TurnDetection
 from medasr_service.model.geometry import Emission, Waveform
@@ -44,6 +44,7 @@ from tests.api.test_realtime import (
     update,
 )
 from tests.conftest import CLIPS, PATIENCE_S, needs_flashlight
+from tests.test_transcriber import SENTENCE, spell
 
 __all__ = ["make_app", "talk"]
 LOGPROBS = ["item.input_audio_transcription.logprobs"]
@@ -51,6 +52,7 @@ INCLUDE_HYPOTHESIS: Json = {
     "type": "session.update",
     "session": {"include": ["item.input_audio_transcription.hypothesis"]},
 }
+UNBROKEN = pcm(np.concatenate([spell(SENTENCE, pause_frames=0)] * 8))
 RAW = update(transcription={"formatting": "raw"})
 
 
@@ -336,6 +338,27 @@ def test_the_event_of_the_beta_is_translated(talk: Talk) -> None:
 def test_the_formats_of_the_beta_are_known(talk: Talk, name: str, kind: str) -> None:
     event = {"type": "transcription_session.update", "session": {"input_audio_format": name}}
     assert shown(talk, event)["format"] == {"type": kind}
+
+
+# --- delay
+
+
+def test_a_longer_delay_waits_for_more_behind_a_word(talk: Talk) -> None:
+    """Deltas before the pause of a turn, whose sound came at once: the longer the delay, the fewer words."""
+    counts = []
+    for delay in CONTEXT:
+        talk.say(CLEAR, update(**AT_16K, turn_detection=None, transcription={"delay": delay}))
+        assert (
+            talk.until("session.updated")[-1]["session"]["audio"]["input"]["transcription"]["delay"] == delay
+        )
+        talk.say(append(UNBROKEN), {"type": "nonsense"})
+        words = 0
+        while (event := talk.hear())["type"] != "error":
+            words += len(event.get("words", ()))
+        counts.append(words)
+    assert counts == sorted(counts, reverse=True)
+    assert counts[0] > counts[-1] > 0
+    assert shown(talk, update(transcription={"delay": None}))["transcription"]["delay"] is None
 
 
 # --- what is not yet sure
