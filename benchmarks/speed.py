@@ -5,7 +5,8 @@
 
 The weights are random, of google/medasr's exact size: for speed and memory the text does not matter.
 Contenders take turns, so that a machine that slows down slows all of them; figures are medians, and what
-counts are the ratios. After them ``live`` is measured, without HTTP (benchmarks/live.py).
+counts are the ratios. After them ``live`` is measured, without HTTP (benchmarks/live.py), and what it costs
+to be seen (benchmarks/telemetry.py).
 Writes build/benchmark/: results.json, table.md, benchmark.png.
 """
 
@@ -140,7 +141,8 @@ WORKS: dict[str, tuple[str, Sequence[str], Callable[[], Callable[[Contender], No
     "beside_an_hour": ("5 s clip beside 60 min", SERVICES, lambda: beside_an_hour),
 }
 ONCE = {"one_hour", "beside_an_hour"}
-LIVE = "live"
+LIVE, SEEN = "live", "telemetry"
+ALL = (*WORKS, LIVE, SEEN)
 
 
 @contextlib.contextmanager
@@ -169,7 +171,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", nargs="+", choices=[*WORKS, LIVE], default=[*WORKS, LIVE])
+    parser.add_argument("--only", nargs="+", choices=ALL, default=ALL)
     arguments = parser.parse_args()
     REPORT.mkdir(parents=True, exist_ok=True)
     random_checkpoint.make(CHECKPOINT)
@@ -178,7 +180,8 @@ def main() -> None:
     works = [work for work in arguments.only if work in WORKS]
     contenders = compare(works, arguments.rounds) if works else []
     live = {precision: live_figures(precision) for precision in SERVICES} if LIVE in arguments.only else {}
-    write(contenders, live)
+    seen = seen_table() if SEEN in arguments.only else ""
+    write(contenders, live, seen)
 
 
 def compare(works: Sequence[str], rounds: int) -> list[Contender]:
@@ -207,7 +210,12 @@ def live_figures(precision: str) -> dict[str, Any]:
     return figures
 
 
-def write(contenders: Sequence[Contender], live: dict[str, Any]) -> None:
+def seen_table() -> str:
+    command = [sys.executable, "-m", "benchmarks.telemetry"]
+    return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def write(contenders: Sequence[Contender], live: dict[str, Any], seen: str) -> None:
     results = {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {cpu_model()}",
         "contenders": {each.name: vars(each) for each in contenders},
@@ -220,6 +228,8 @@ def write(contenders: Sequence[Contender], live: dict[str, Any]) -> None:
         plot(contenders)
     if live:
         text += f"\n{live_table(live)}"
+    if seen:
+        text += f"\n{seen}"
     (REPORT / "table.md").write_text(text)
     print(text)
 

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from prometheus_client import REGISTRY
@@ -13,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 from medasr_service.api.observed import Observed
 from medasr_service.errors import InvalidAudio, NotReady
 from medasr_service.telemetry.account import Account, current, opened, stage
+from medasr_service.text.transcript import Segment, Unclear
 from medasr_service.transcriber import Transcriber
 from tests.conftest import SAMPLE, http_scope
 
@@ -162,6 +164,27 @@ def test_unreadable_recordings_are_counted_by_what_is_wrong(client: TestClient) 
     before = value("medasr_decode_failures_total", reason="unsupported_format")
     client.post(ROUTE, files={"file": ("a.txt", b"no audio, whatever it is called" * 9)})
     assert value("medasr_decode_failures_total", reason="unsupported_format") == before + 1
+
+
+@pytest.mark.parametrize("stream", ["false", "true"])
+def test_what_a_person_must_look_at_is_counted_by_its_kind(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, stream: str
+) -> None:
+    """The demo model writes none of it: here each segment has two doubts and a placeholder."""
+    found = (Unclear("doubt", "", 0, 0), Unclear("placeholder", "", 0, 0), Unclear("doubt", "", 0, 0))
+    monkeypatch.setattr(Segment, "unclear", property(lambda _: found, lambda *_: None))
+    before = [value("medasr_unclear_marks_total", kind=kind) for kind in ("doubt", "placeholder")]
+    client.post(ROUTE, files=FILES, data={"stream": stream}).raise_for_status()
+    after = [value("medasr_unclear_marks_total", kind=kind) for kind in ("doubt", "placeholder")]
+    doubts, placeholders = np.subtract(after, before)
+    assert doubts == 2 * placeholders > 0
+
+
+async def test_a_service_that_leaves_says_so(make_client: Callable[..., TestClient]) -> None:
+    app: Any = make_client().app
+    assert (value("medasr_draining"), value("medasr_transcriptions_limit")) == (0, 64)
+    await app.state.served.drain()
+    assert (value("medasr_draining"), value("medasr_model_ready")) == (1, 0)
 
 
 def test_the_line_of_a_request_says_what_became_of_it(
