@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PYTHON
 
-.PHONY: run test setup setup-export setup-test gate format bento image export-image supply lock wheel loadtest bench
+.PHONY: run test setup setup-export setup-test gate format bento image export-image jobs-image supply lock wheel loadtest bench
 .PHONY: fuzz demo-model clean
 
 run: setup
@@ -46,6 +46,9 @@ image: bento
 
 export-image: bento
 	WITH_TORCH=1 IMAGE=medasr-service:export scripts/image.sh
+
+jobs-image: bento # with what MEDASR_JOBS=on needs
+	WITH_JOBS=1 IMAGE=medasr-service:jobs scripts/image.sh
 
 # The wheel and the sdist, in dist/
 wheel: setup

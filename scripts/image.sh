@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Makes the image $IMAGE of the Bento medasr:latest, with docker where its daemon runs, else buildah or podman.
-# PLATFORM=linux/arm64 builds for another machine; WITH_TORCH=1 makes the image that exports artefacts; BASE=... is
-# another base image than the one that deploy/Dockerfile.j2 names by its digest.
+# PLATFORM=linux/arm64 builds for another machine; WITH_TORCH=1 makes the image that exports artefacts, WITH_JOBS=1 the
+# one with what jobs need, also in a bucket; BASE=... is another base image than the one that deploy/Dockerfile.j2
+# names by its digest.
 # It builds what the Bento holds by the Dockerfile that the Bento holds, as `bentoml containerize` does; that one
 # finds a template of ours only when it is started in /, and hides the builder's exit status.
 set -euo pipefail
@@ -22,6 +23,7 @@ fi
 options=()
 [ -z "${PLATFORM:-}" ] || options+=(--platform "$PLATFORM")
 [ -z "${WITH_TORCH:-}" ] || options+=(--build-arg WITH_TORCH=1)
+[ -z "${WITH_JOBS:-}" ] || options+=(--build-arg LOCK=requirements-lock-jobs.txt)
 [ -z "${MEDASR_TORCH_INDEX:-}" ] || options+=(--build-arg "TORCH_INDEX=$MEDASR_TORCH_INDEX")
 [ -z "${BASE:-}" ] || options+=(--build-arg "BASE=$BASE")
 # For the labels: SOURCE=https://... where the clone does not know; never the credentials of a remote.

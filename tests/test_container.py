@@ -1,5 +1,6 @@
 """The image as it is deployed: hardened, limited, offline; and how it ends."""
 
+import base64
 import json
 import os
 import re
@@ -29,6 +30,7 @@ HARDENED = ("--read-only", "--cap-drop", "all", "--security-opt", "no-new-privil
 RAW = {"formatting": "raw", "response_format": "text"}
 READY_S, STOP_S = 120, 30
 MAX_IMAGE_BYTES = 1.5e9
+BENTOS: list[str] = []  # where the Bento of the image is
 
 
 def _engine(names: tuple[str, ...] = ("docker", "podman")) -> str:
@@ -52,12 +54,24 @@ def engine() -> str:
 @pytest.fixture(scope="module")
 def image(engine: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     """As `make image` builds it."""
-    variables = {"BENTOML_HOME": str(tmp_path_factory.mktemp("bentoml")), "IMAGE": IMAGE, "BUILDER": engine}
+    BENTOS.append(str(tmp_path_factory.mktemp("bentoml")))
+    variables = {"BENTOML_HOME": BENTOS[0], "IMAGE": IMAGE, "BUILDER": engine}
     for script in ("bento.sh", "image.sh"):
         command = [ROOT / "scripts" / script]
         done = subprocess.run(command, env={**os.environ, **variables}, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return IMAGE
+
+
+@pytest.fixture(scope="module")
+def jobs_image(engine: str, image: str) -> str:
+    """As `make jobs-image` builds it, of the same Bento."""
+    name = f"{image}-jobs"
+    variables = {"BENTOML_HOME": BENTOS[0], "IMAGE": name, "BUILDER": engine, "WITH_JOBS": "1"}
+    command = [ROOT / "scripts" / "image.sh"]
+    done = subprocess.run(command, env={**os.environ, **variables}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return name
 
 
 class Container:
@@ -337,6 +351,36 @@ def test_no_folder_to_write_in_is_one_line(engine: str, image: str) -> None:
     assert done.returncode == 2
     assert "medasr: BentoML can keep no files in /tmp/bentoml" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_the_image_with_jobs_does_them_and_the_other_says_what_it_lacks(
+    start: Callable[..., Container], engine: str, jobs_image: str
+) -> None:
+    on = (
+        "MEDASR_JOBS=on",
+        "MEDASR_JOBS_DIR=/tmp/jobs",
+        f"MEDASR_JOBS_KEY={base64.b64encode(bytes(32)).decode()}",
+    )
+    options = [word for each in on for word in ("--env", each)]
+    without = start(*options)
+    assert without.wait_for_exit(timeout_s=60) == 2
+    assert "jobs need cryptography, dbos, standardwebhooks: pip install" in without.log
+    container = Container(engine, jobs_image, *options)
+    try:
+        container.wait_until_ready()
+        with SAMPLE.open("rb") as file:
+            answer = httpx.post(f"{container.url}/v1/jobs", files={"file": file}, data=RAW, timeout=120)
+        assert answer.status_code == 202, answer.text
+        job = f"{container.url}{answer.headers['location']}"
+        deadline = time.monotonic() + READY_S
+        while (status := httpx.get(job, timeout=30).json()["status"]) in ("queued", "running"):
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        assert status == "succeeded"
+        assert httpx.get(f"{job}/result", timeout=30).text.strip() == SAMPLE_TEXT
+        container.inside("python", "-c", "import s3fs")
+    finally:
+        subprocess.run([engine, "rm", "--force", container.id], capture_output=True)
 
 
 def test_a_port_in_use_is_one_line(start: Callable[..., Container], container: Container) -> None:

@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,9 @@ LEAVING_S = 10  # behind the drain
 Manifest = dict[str, Any]
 
 
-def render(folder: Path, *, overlay: str, components: tuple[str, ...] = ()) -> list[Manifest]:
+def render(
+    folder: Path, *, overlay: str, components: tuple[str, ...] = (), images: Sequence[Manifest] = ()
+) -> list[Manifest]:
     """As `kubectl apply -k` sees it."""
     if tool := shutil.which("kustomize"):
         command = [tool, "build"]
@@ -55,6 +57,7 @@ def render(folder: Path, *, overlay: str, components: tuple[str, ...] = ()) -> l
         "kind": "Kustomization",
         "resources": [os.path.relpath(FOLDER / "overlays" / overlay, folder)],
         "components": [os.path.relpath(FOLDER / "components" / each, folder) for each in components],
+        "images": list(images),
     }
     (folder / "kustomization.yaml").write_text(yaml.safe_dump(chosen))
     done = subprocess.run([*command, str(folder)], capture_output=True, text=True)
@@ -84,10 +87,15 @@ def of(manifests: list[Manifest], kind: str, name: str = "medasr") -> Manifest:
     return found
 
 
-def pods(manifests: list[Manifest]) -> Iterator[Manifest]:
+def owned(manifests: list[Manifest]) -> Iterator[tuple[Manifest, Manifest]]:
+    """What has pods, and the pod."""
     for each in manifests:
         if each["kind"] in ("Deployment", "Job"):
-            yield each["spec"]["template"]
+            yield each, each["spec"]["template"]
+
+
+def pods(manifests: list[Manifest]) -> Iterator[Manifest]:
+    return (pod for _, pod in owned(manifests))
 
 
 def service(manifests: list[Manifest]) -> Manifest:
@@ -103,6 +111,25 @@ def variables(container: Manifest) -> dict[str, str | None]:
 def quantity(text: str) -> float:
     number, unit = re.fullmatch(r"([0-9.]+)(\w*)", text).groups()  # type: ignore[union-attr]
     return float(number) * {"": 1, "m": 1e-3, "Mi": MIB, "Gi": MIB << 10}[unit]
+
+
+def test_each_pod_gets_the_image_that_can_do_its_work(tmp_path: Path) -> None:
+    """By the overlay that the page shows: kustomize renames by name, so no two may have the same one."""
+    page = (ROOT / "docs" / "kubernetes.md").read_text()
+    shown = yaml.safe_load(re.findall(r"```yaml\n(.*?)^```", page, re.DOTALL | re.MULTILINE)[0])
+    found = render(tmp_path, overlay="jobs", images=shown["images"])
+    images = {each["metadata"]["name"]: pod["spec"]["containers"][0]["image"] for each, pod in owned(found)}
+    pushed = "registry.example/medasr-service:0.2.0"
+    assert images == {"medasr": f"{pushed}-jobs", "medasr-export": f"{pushed}-export"}
+    model = render(tmp_path, overlay="model", images=shown["images"])
+    assert service(model)["image"] == pushed
+    assert {each["name"].removeprefix("medasr-service") for each in shown["images"]} == {
+        "",
+        "-export",
+        "-jobs",
+    }
+    makefile = (ROOT / "Makefile").read_text()
+    assert all(f"\n{target}: bento" in makefile for target in ("export-image", "jobs-image"))
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -62,7 +62,7 @@ def test_a_bento_holds_what_serving_needs_and_nothing_else(bento: Path) -> None:
         for file in tracked("medasr_service", "config/*.py", "config/inference.yaml")
         if not recordings.search(file)
     }
-    lists = {"requirements-torch.txt", "requirements-lock.txt"}  # for the image
+    lists = {"requirements-torch.txt", "requirements-lock.txt", "requirements-lock-jobs.txt"}  # for the image
     assert files == wanted | lists | {"service.py", "bentofile.yaml"}
     assert sum(file.stat().st_size for file in source.rglob("*") if file.is_file()) < 40e6
 
