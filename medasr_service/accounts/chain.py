@@ -63,7 +63,7 @@ class Chain:
 
     def append(self, entries: Sequence[Fields] = ()) -> None:
         """All of them, on the disk; raises OSError, and then none of them is there."""
-        with self._lock, _locked(self._opened()) as file:
+        with self._lock, self._writing() as file:
             size = os.fstat(file).st_size
             data = b""
             if size != self._end:
@@ -82,6 +82,17 @@ class Chain:
         if self._file is not None:
             os.close(self._file)
         self._file, self._end = None, 0
+
+    @contextmanager
+    def _writing(self) -> Iterator[int]:
+        """The file that lies at the path, which nobody else writes to now. Who goes on in a new file reads
+        the last line of this one under its lock: so nothing is added to it that was renamed meanwhile.
+        """
+        while True:
+            with _locked(self._opened()) as file:
+                if _is_at(file, self._path):
+                    yield file
+                    return
 
     def _opened(self) -> int:
         """The file that lies at the path now."""

@@ -1,6 +1,7 @@
 """A chain of lines: what is written stays as it is, or is seen to be changed."""
 
 import errno
+import fcntl
 import json
 import os
 import random
@@ -116,6 +117,26 @@ def test_a_file_that_was_renamed_is_followed_by_one_that_goes_on(file: Path) -> 
     assert "name what is before" in fault(inspect([file]))[1]
     assert inspect([file], after=inspect([old]).head).fault is None
     assert inspect([file, old]).fault
+
+
+def test_a_file_that_is_renamed_just_before_its_lock_is_had_gets_no_line_more(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While one waits for it, another has gone on in the new file."""
+    one, other, old, flock = Chain(file), Chain(file), file.with_suffix(".1"), fcntl.flock
+    for chain in (one, other):
+        chain.append([{"event": "begun"}])
+
+    def late(descriptor: int, operation: int) -> None:
+        if operation == fcntl.LOCK_EX and not old.exists():
+            file.rename(old)
+            other.append([{"event": "begun"}])
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    one.append([{"event": "closed"}])
+    found = inspect([old, file])
+    assert (found.fault, found.lines) == (None, 15)
 
 
 def test_what_cannot_be_written_leaves_nothing(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
