@@ -7,6 +7,7 @@ holds lengths, counts, times and words of ours; of what a client writes, the ids
 import logging
 import os
 import re
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ _PARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 SPOKEN = "http/protobuf"
+STOP_S = 2.0
 
 log = logging.getLogger("bentoml.medasr")
 
@@ -41,15 +43,21 @@ def start(version: str) -> None:
         log.warning("spans are sent as %s, not as %s", SPOKEN, protocol)
     from medasr_service.telemetry import otlp
 
-    _provider = otlp.provider(version)
+    try:
+        _provider = otlp.provider(version)
+    except ValueError as error:
+        log.error("there are no spans: %s", error)  # it names the variable of OTEL_* that is wrong
+        return
     _tracer = _provider.get_tracer("medasr_service", version)
 
 
 def stop() -> None:
-    """Delivers what is there, for a moment."""
+    """Delivers what is there, for a moment: a collector that does not answer holds nothing up."""
     global _tracer, _provider
     if _provider is not None:
-        _provider.shutdown()
+        delivering = threading.Thread(target=_provider.shutdown, daemon=True)
+        delivering.start()
+        delivering.join(STOP_S)
     _tracer = _provider = None
 
 

@@ -31,6 +31,7 @@ class Collector:
         self.spans: list[Received] = []
         self.bodies: list[bytes] = []
         self.sent: list[tuple[dict[str, str], bytes]] = []  # headers and bodies, as they came
+        self.away = False  # it answers as one that is being started
         self._came = threading.Condition()
 
     def take(self, body: bytes) -> None:
@@ -84,6 +85,9 @@ def collector() -> Iterator[tuple[Collector, str]]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
+            if found.away:
+                self.send_error(503)
+                return
             found.sent.append((dict(self.headers), body))
             found.take(gzip.decompress(body) if self.headers["Content-Encoding"] == "gzip" else body)
             self.send_response(200)

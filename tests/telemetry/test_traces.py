@@ -2,10 +2,11 @@
 
 import json
 import logging
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from websockets.sync.client import connect
 
 from medasr_service.telemetry import traces
 from tests.conftest import PATIENCE_S, SAMPLE, Service, free_port
-from tests.telemetry.collector import Collector
+from tests.telemetry.collector import Collector, collector
 from tests.telemetry.conftest import Seen
 
 ROUTE = "/v1/audio/transcriptions"
@@ -65,6 +66,66 @@ def test_where_there_are_none_nothing_of_opentelemetry_is_imported() -> None:
     )
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+@pytest.fixture
+def own(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """For spans of this process: variables."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "0.2")
+    yield monkeypatch
+    traces.stop()
+
+
+def send() -> None:
+    with traces.span("one"):
+        pass
+    traces._provider.force_flush()
+
+
+def test_a_collector_that_cannot_be_reached_is_one_line_and_another_when_it_is_there(
+    own: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG), collector() as (found, address):
+        own.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", address)
+        traces.start("1")
+        found.away = True
+        send()
+        send()
+        found.away = False
+        send()
+        send()
+    said = [record.getMessage() for record in caplog.records if record.name != "urllib3.connectionpool"]
+    assert said == [
+        "the collector of spans cannot be reached: they are dropped until it can",
+        "the collector of spans is there again",
+    ]
+    assert len(found.spans) == 2
+
+
+def test_a_collector_that_says_nothing_holds_no_stop_up(own: pytest.MonkeyPatch) -> None:
+    with socket.socket() as mute:
+        mute.bind(("127.0.0.1", 0))
+        mute.listen()
+        own.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{mute.getsockname()[1]}")
+        own.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", str(PATIENCE_S))
+        traces.start("1")
+        with traces.span("one"):
+            pass
+        begun = time.monotonic()
+        traces.stop()
+        assert time.monotonic() - begun < PATIENCE_S / 20
+
+
+def test_a_variable_that_is_wrong_is_one_line_and_no_spans(
+    own: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    own.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    own.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "-1")
+    traces.start("1")
+    [line] = [record.getMessage() for record in caplog.records if record.name == "bentoml.medasr"]
+    assert line == "there are no spans: max_queue_size must be a positive integer."
+    with traces.span("one") as span:
+        assert not span.trace_id
 
 
 def test_the_trace_of_a_client_is_named_also_where_there_are_no_spans(
