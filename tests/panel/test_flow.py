@@ -127,3 +127,20 @@ def test_a_word_more_leaves_all_blocks_but_the_last_as_they_are(page: Page) -> N
     )
     assert changed["touched"] == [changed["last"]]
     shot(page, "blocks")
+
+
+def test_a_text_without_a_line_end_is_laid_out_in_pieces_and_leaves_the_page_as_one(page: Page) -> None:
+    """Of 25,000 words in one flow each further word took a third of a second."""
+    sentence = " The lungs are clear. No effusion."
+    texts = [sentence.strip(), *[sentence * 4] * 150]
+    splice(page, 0, 0, texts)
+    seen: dict[str, Any] = page.evaluate("test.look()")
+    assert seen["text"] == "".join(texts)
+    assert max(map(len, seen["blocks"])) < 2500
+    assert all(block.endswith(".") for block in seen["blocks"])
+    page.evaluate("getSelection().selectAllChildren(test.shown)")
+    page.keyboard.press("Control+C")
+    assert page.evaluate("navigator.clipboard.readText()") == "".join(texts)
+    left = "() => [...test.shown.children].map((block) => block.querySelector('.w').getBoundingClientRect().left)"
+    assert max(page.evaluate(left)) - min(page.evaluate(left)) < 1.5  # the space that begins a block is not seen
+    shot(page, "unbroken")
