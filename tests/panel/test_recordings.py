@@ -12,7 +12,7 @@ from playwright.sync_api import Page, Route, expect
 from medasr_service.model.checkpoint import DEMO_NOTICE
 from medasr_service.settings import Settings
 from tests.conftest import CLIPS, SAMPLE, Service
-from tests.panel.conftest import PHONE, Opener, copy, problem, removed, shot, text_of
+from tests.panel.conftest import PHONE, Opener, copy, edit, problem, removed, shot, text_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 
@@ -157,8 +157,23 @@ def test_what_was_transcribed_stays_when_the_connection_is_lost(open_panel: Open
     shot(page, "file-lost")
     page.unroute("**/v1/audio/transcriptions")
     page.get_by_role("button", name="Try again").click()
+    expect(page.locator(".entry .state")).to_have_text([re.compile(r"^0:5[01]\.\d$")])  # one, and whole
+    assert len(text_of(page).split()) > 60
+    expect(page.locator("#incomplete")).to_be_hidden()
+    page.keyboard.press("Control+Z")
+    assert text_of(page) == "Lungs are clear."
+
+
+def test_a_report_that_was_edited_is_not_replaced_by_what_completes_it(open_panel: Opener) -> None:
+    page = open_panel(before=lambda page: answer_with(page, events(DELTA)))
+    choose(page, SAMPLE)
+    expect(page.locator("#incomplete-text")).to_have_text("The connection was lost before the end.")
+    edit(page, "Lungs are not clear.")
+    page.unroute("**/v1/audio/transcriptions")
+    page.get_by_role("button", name="Try again").click()
     expect(page.locator(".entry .state").first).to_have_text(re.compile(r"^0:5[01]\.\d$"))
-    assert page.locator(".entry").count() == 2
+    page.locator(".entry").nth(1).click()
+    assert text_of(page).strip() == "Lungs are not clear."
 
 
 def test_an_error_in_the_middle_is_shown_in_the_services_words(open_panel: Opener) -> None:

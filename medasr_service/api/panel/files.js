@@ -2,7 +2,7 @@
 import { library } from "./library.js";
 import { replaced } from "./replacements.js";
 import { $, announce, endProblem, onClick } from "./page.js";
-import { withLosses } from "./changes.js";
+import { remember, withLosses } from "./changes.js";
 import { explain, lookAtService } from "./service.js";
 import { askForKey, keyProblem } from "./settings.js";
 import { end, follow, newKey, note, unfinished } from "./jobs.js";
@@ -11,7 +11,7 @@ import { lengthOf } from "./sound.js";
 import { changed, drop, isActive, makeEntry, onChange, select, state } from "./state.js";
 import { ServiceError, submit, transcribe } from "./upload.js";
 import { TEXTS } from "./texts.js";
-import { makeSegment, summary } from "./transcript.js";
+import { isEdited, makeSegment, summary } from "./transcript.js";
 
 /** @typedef {import("./transcript.js").Entry} Entry @typedef {import("./transcript.js").Segment} Segment */
 
@@ -21,6 +21,9 @@ const T = TEXTS.files;
 let current = null;
 /** All that are worked on. @type {Map<Entry, AbortController>} */
 const under = new Map();
+
+/** Reports that are incomplete, by what is to complete them. @type {WeakMap<Entry, {entry: Entry, segments: Segment[]}>} */
+const incomplete = new WeakMap();
 
 /** @param {Iterable<File>} files */
 function add(files) {
@@ -33,7 +36,7 @@ function add(files) {
 }
 
 /**
- * The recording once more, as a file; what there was stays.
+ * The recording once more, as a file; what there was stays, until an incomplete report is complete.
  * @param {Entry} entry @param {{decoding?: string, name?: string}} [how]
  */
 export function transcribeAgain(entry, { decoding = "", name = TEXTS.again.allOf(entry.name) } = {}) {
@@ -44,8 +47,28 @@ export function transcribeAgain(entry, { decoding = "", name = TEXTS.again.allOf
   }
   const again = makeEntry({ kind: "file", name, state: "waiting", audio: entry.audio });
   again.decoding = decoding;
+  if (entry.state === "incomplete" && isAsHeard(entry)) incomplete.set(again, { entry, segments: entry.segments });
   state.entries.unshift(again);
   select(again);
+}
+
+/** Whether its text is what was heard in its recording, in the order of that. @param {Entry} entry */
+function isAsHeard(entry) {
+  const times = entry.segments.flatMap(({ words }) => words.map(({ start }) => start));
+  const isInOrder = times.every((start, i) => !i || start >= times[i - 1]);
+  return isInOrder && !isEdited(entry) && entry.segments.every(({ sound, command }) => !sound && !command);
+}
+
+/** The report that it was to complete, if nobody has changed it since. @param {Entry} made */
+function complete(made) {
+  const { entry, segments } = incomplete.get(made) ?? {};
+  if (!entry || entry.segments !== segments || isActive(entry) || !state.entries.includes(entry)) return;
+  remember(entry);
+  const { state: whole, about, warnings, duration } = made;
+  Object.assign(entry, { segments: made.segments, state: whole, about, warnings, duration, message: "", place: null });
+  const isShown = state.selected === made;
+  drop(made);
+  if (isShown) select(entry);
 }
 
 /** It goes from the page, and from the service. @param {Entry} entry */
@@ -159,6 +182,7 @@ function finish(entry, done) {
   update(entry, { state: "done", segments, warnings, duration: done.duration ?? entry.duration, about: { model, ...(notice ? { notice } : {}) } });
   endProblem("key");
   announce(T.transcribed(entry.name, summary(entry, state.threshold)));
+  complete(entry);
 }
 
 /** @param {Record<string, any>} event @returns {Segment} */
