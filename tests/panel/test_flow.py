@@ -141,8 +141,7 @@ def test_a_text_without_a_line_end_is_laid_out_in_pieces_and_leaves_the_page_as_
     page.evaluate("getSelection().selectAllChildren(test.shown)")
     page.keyboard.press("Control+C")
     assert page.evaluate("navigator.clipboard.readText()") == "".join(texts)
-    left = "() => [...test.shown.children].map((block) => block.querySelector('.w').getBoundingClientRect().left)"
-    assert (
-        max(page.evaluate(left)) - min(page.evaluate(left)) < 1.5
-    )  # the space that begins a block is not seen
+    first = "block.querySelector('.w').getBoundingClientRect().left"
+    lefts = page.evaluate(f"() => [...test.shown.children].map((block) => {first})")
+    assert max(lefts) - min(lefts) < 1.5  # the space that begins a block is not seen
     shot(page, "unbroken")

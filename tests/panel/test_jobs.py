@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from tests.panel.conftest import Opener, shot, text_of
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 
 NAME = "jane-doe-1961.wav"
-LONG = kills.long_recording(16)
+LONG = kills.long_recording(10)
 SHORT = CLIPS[0].path
 FIELDS = {"response_format": "verbose_json", "timestamp_granularities[]": ["segment", "word"]}
 FROM_S = 30.0
@@ -62,8 +63,12 @@ def state_of(page: Page, text: str | re.Pattern[str]) -> None:
 
 def said(service: Service) -> str:
     """What the request without jobs is answered with."""
-    url = f"{service.url}/v1/audio/transcriptions"
-    answer = httpx.post(url, files={"file": LONG}, data=FIELDS, timeout=60)
+    return _said(service.url)
+
+
+@cache
+def _said(url: str) -> str:
+    answer = httpx.post(f"{url}/v1/audio/transcriptions", files={"file": LONG}, data=FIELDS, timeout=60)
     return str(answer.json()["text"])
 
 
@@ -91,7 +96,8 @@ def hold(page: Page) -> None:
 
 
 def begun(page: Page) -> None:
-    """The service has said that it is at work; what comes of it waits."""
+    """The service has taken the job, and said that it is at work; what comes of it waits."""
+    page.wait_for_function(f"() => {NOTED}.length")
     state_of(page, re.compile("^Transcribing"))
 
 
@@ -264,6 +270,98 @@ def test_a_user_who_keeps_reports_has_the_name_and_the_sound_again(
     expect(page.locator("#player")).to_be_visible()
     assert NAME not in json.dumps(page.evaluate("({ ...localStorage })"))
     page.get_by_role("button", name="Remove all that is kept").click()
+
+
+def test_of_many_files_each_is_a_job_and_says_that_it_is_queued(opened: Opener, with_jobs: Service) -> None:
+    """More than the service works on at a time, and more than the page has lines for."""
+    queued = True
+
+    def answer(route: Route) -> None:
+        if queued and route.request.method == "GET":
+            return route.fulfill(json={"status": "queued"})
+        route.continue_()
+
+    page = opened(before=routed("**/v1/jobs/*", answer))
+    page.evaluate(LOWER, 0)
+    sound = SHORT.read_bytes()
+    files = [FilePayload(name=f"{i}.flac", mimeType="audio/flac", buffer=sound) for i in range(4)]
+    page.set_input_files("#files", files)
+    expect(page.locator(".entry .state")).to_have_text(["Queued at the service"] * 4)
+    assert len(jobs(with_jobs)) == 4
+    shot(page, "jobs-queued")
+    queued = False
+    expect(page.locator(".entry .state")).to_have_text([FINISHED] * 4)
+    assert text_of(page)
+    page.wait_for_function(GONE)
+    assert jobs(with_jobs) == []
+
+
+def test_a_key_that_is_refused_after_a_reload_is_asked_for_and_the_job_goes_on(
+    opened: Opener, with_jobs: Service
+) -> None:
+    right = "right-0123456789"
+
+    def guard(route: Route) -> None:
+        if route.request.headers.get("authorization") == f"Bearer {right}":
+            return route.continue_()
+        error = {
+            "message": "A valid key is needed.",
+            "type": "invalid_request_error",
+            "code": "invalid_api_key",
+        }
+        route.fulfill(status=401, json={"error": error})
+
+    page = opened(before=hold)
+    choose(page)
+    begun(page)
+    page.unroute(EVENTS)
+    page.route("**/v1/**", guard)
+    page.reload()
+    state_of(page, "Failed")
+    shot(page, "job-key")
+    assert page.evaluate(NOTED)  # it is not forgotten
+    assert len(jobs(with_jobs)) == 1
+    expect(page.locator("#key")).to_be_visible()
+    page.fill("#key", right)
+    page.keyboard.press("Enter")
+    state_of(page, FINISHED)
+    assert text_of(page) == said(with_jobs)
+
+
+def test_a_service_that_is_busy_is_asked_again_when_it_says(opened: Opener, with_jobs: Service) -> None:
+    """For a job, for a look at it, and for a request."""
+    refused = {"/v1/jobs": 2, "/v1/audio/transcriptions": 1, "look": 1}
+
+    def busy(route: Route) -> None:
+        path = route.request.url.removeprefix(opened.url)
+        path = "look" if path.count("/") > 2 and "audio" not in path else path
+        if not refused.get(path):
+            return route.continue_()
+        refused[path] -= 1
+        error = {"message": "Too many requests.", "type": "rate_limit_error", "code": "rate_limit_exceeded"}
+        status = 429 if refused[path] else 503
+        route.fulfill(status=status, headers={"Retry-After": "1"}, json={"error": error})
+
+    page = opened(before=routed("**/v1/**", busy))
+    choose(page)
+    state_of(page, "The service is busy: soon again")
+    shot(page, "busy")
+    state_of(page, FINISHED)
+    assert text_of(page) == said(with_jobs)
+    page.set_input_files("#files", SHORT)
+    expect(page.locator(".entry .state")).to_have_text([FINISHED] * 2)
+    assert set(refused.values()) == {0}
+
+
+def test_a_service_that_wants_nothing_more_today_is_not_asked_again(opened: Opener) -> None:
+    def refuse(route: Route) -> None:
+        error = {"message": "The limit of the day is reached.", "type": "rate_limit_error"}
+        route.fulfill(status=429, headers={"Retry-After": "3600"}, json={"error": error})
+
+    page = opened(before=routed("**/v1/audio/transcriptions", refuse))
+    page.set_input_files("#files", SHORT)
+    state_of(page, "Failed")
+    expect(page.locator("#incomplete-text")).to_have_text("The limit of the day is reached.")
 
 
 def test_a_service_without_jobs_is_asked_for_none(open_panel: Opener, tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ export function cancel(entry) {
 /** Jobs go on side by side; of the rest, the oldest file that waits. */
 function next() {
   if (state.service !== "ready") return;
-  const waiting = state.entries.filter((each) => each.state === "waiting");
+  const waiting = state.entries.filter((each) => each.state === "waiting" && each.notBefore <= Date.now());
   for (const entry of waiting) if (entry.job) work(entry, followed);
   const entry = waiting.findLast((each) => !each.job);
   if (!current && entry) send(entry);
@@ -200,8 +200,16 @@ function takeUp(job, created) {
   else select(entry);
 }
 
+/** A service that is busy says when to come again. @param {Entry} entry @param {number} wait_s */
+function later(entry, wait_s) {
+  update(entry, { state: "waiting", progress: null, notBefore: Date.now() + wait_s * 1000 });
+  setTimeout(changed, wait_s * 1000 + 1);
+  lookAtService();
+}
+
 /** What had been transcribed stays. @param {Entry} entry @param {Error} error */
 async function failed(entry, error) {
+  if (error instanceof ServiceError && error.wait_s > 0) return later(entry, error.wait_s);
   let { message } = error;
   let status = error instanceof ServiceError ? error.status : 0;
   if (status === 0) {

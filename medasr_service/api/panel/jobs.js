@@ -11,7 +11,8 @@ import { TEXTS } from "./texts.js";
 
 const T = TEXTS.files;
 const STORE = "medasr-jobs";
-const LOOK_MS = 2000; // between two looks at a job; longer where the service is away
+const FIRST_LOOK_MS = 250; // between the first two looks at a job
+const LOOK_MS = 2000; // between two later ones; longer where the service is away
 const MAX_LOOK_MS = 20_000;
 const SILENCE_MS = 30_000; // of a service that says something every two seconds
 const MAX_STREAMS = 2; // a browser has six connections to a service, over all tabs; the others are looked at
@@ -155,10 +156,10 @@ export async function follow(id, signal, watcher) {
   await hold(id);
   const events = new EventStream(watcher);
   /* oxlint-disable no-await-in-loop -- one look after another */
-  for (let wait = LOOK_MS; !signal.aborted; wait = Math.min(MAX_LOOK_MS, wait * 2)) {
+  for (let wait = FIRST_LOOK_MS; !signal.aborted; wait = Math.min(MAX_LOOK_MS, wait * 2)) {
     const job = await look(id, signal);
     if (signal.aborted) break;
-    if (job) wait = LOOK_MS;
+    if (job) wait = Math.min(wait, LOOK_MS);
     else lookAtService();
     if (job?.status === "queued") watcher.onQueued();
     else if (job) watcher.onProgress(job.progress.seconds, job.progress.duration);

@@ -14,7 +14,7 @@ export function stateText(entry) {
   const percent = entry.progress === null ? "" : ` ${Math.floor(entry.progress * 100)} %`;
   if (entry.job && isActive(entry) && state.service === "lost") return T.waitingForService;
   return {
-    waiting: state.service === "ready" ? T.waiting : T.waitingForService,
+    waiting: state.service !== "ready" ? T.waitingForService : entry.notBefore > Date.now() ? T.busy : T.waiting,
     uploading: T.sending + percent,
     queued: T.queued,
     working: entry.job && entry.progress !== null ? T.heard(clock(entry.progress * entry.duration), clock(Math.round(entry.duration))) : T.transcribing + percent,

@@ -72,6 +72,7 @@ export function makeEntry(given) {
     job: "",
     submission: null,
     decoding: "",
+    notBefore: 0,
     wantsKey: false,
     ...given,
   };

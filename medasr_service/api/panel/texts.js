@@ -147,6 +147,7 @@ export const TEXTS = {
   recordings: {
     waiting: "Waiting",
     waitingForService: "Waiting for the service",
+    busy: "The service is busy: soon again",
     sending: "Sending",
     queued: "Queued at the service",
     transcribing: "Transcribing",

@@ -52,6 +52,7 @@
  * @property {Blob|null} audio
  * @property {Blob|null} dictated what was dictated into the report of a file
  * @property {Int16Array[]|null} taking while one dictates: the sound so far, of this dictation
+ * @property {number} notBefore ms since 1970: the service was busy, and is asked again then
  * @property {boolean} wantsKey it failed for want of a key that the service takes
  * @property {boolean} saved whether the user has taken the text out of the page
  * @property {Record<string, unknown>} about model, notice

@@ -4,12 +4,16 @@ import { TEXTS } from "./texts.js";
 
 const T = TEXTS.files;
 
+const BUSY = new Set([429, 503]);
+const LONGEST_WAIT_S = 120; // of a service that is busy; a quota of the day is a refusal
+
 /** A refusal, in the service's own words. */
 export class ServiceError extends Error {
-  /** @param {string} message @param {number} status 0 where no answer came */
-  constructor(message, status) {
+  /** @param {string} message @param {number} status 0 where no answer came @param {number} [wait_s] when to try again; 0: never */
+  constructor(message, status, wait_s = 0) {
     super(message);
     this.status = status;
+    this.wait_s = wait_s;
   }
 }
 
@@ -116,7 +120,8 @@ function refusal(request) {
   } catch {
     message = T.answered(`${request.status} ${request.statusText}`.trim());
   }
-  return new ServiceError(message, request.status);
+  const wait_s = BUSY.has(request.status) ? Number(request.getResponseHeader("Retry-After")) : 0; // a date is no number
+  return new ServiceError(message, request.status, wait_s <= LONGEST_WAIT_S ? wait_s : 0);
 }
 
 /** Server-sent events as they come, in pieces that end anywhere. */
