@@ -249,8 +249,11 @@ def _decode_frames(file: BinaryIO, check: Check) -> Iterator[Piece]:
     """What has no container: MP3, AAC, and FLAC behind a tag."""
     start = frames.behind_tags(file)
     file.seek(start)
-    if file.read(4) == b"fLaC":
+    head = file.read(4)
+    if head == b"fLaC":
         yield from _decode_flac(view(file, (start, file.seek(0, 2))), check, 0)
+    elif mp3.header(head):  # its last bytes may look like a frame of LATM that ends with the file
+        yield from _decode_mp3(file, check)
     elif parts := frames.survey(file, adts.header):
         yield from _decode_parts(file, parts, "aac", check)
     elif parts := frames.survey(file, latm.header(), sync=latm.FIRST):

@@ -182,6 +182,14 @@ def test_what_is_no_frame_of_an_mp3_is_skipped(an_mp3: bytes, name: str) -> None
     assert inspect(AROUND[name](an_mp3)).duration == inspect(an_mp3).duration
 
 
+def test_an_mp3_whose_last_bytes_look_like_a_frame_of_latm_is_heard(an_mp3: bytes) -> None:
+    rest = 100  # bytes of the last frame, behind its header and side information
+    chance = bytes([0x56, 0xE0 | (rest - 3) >> 8, (rest - 3) & 0xFF])
+    data = an_mp3[:-rest] + chance + an_mp3[3 - rest :]
+    assert len(data) == len(an_mp3)
+    assert inspect(data).duration == inspect(an_mp3).duration
+
+
 def test_joined_mp3s_are_heard_to_the_end_of_the_last(an_mp3: bytes) -> None:
     assert inspect(an_mp3 + ID3V1 + an_mp3).duration == pytest.approx(2 * SECONDS, abs=0.2)
 
