@@ -3,7 +3,9 @@
 import base64
 import json
 import re
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import openai
@@ -28,11 +30,11 @@ CLIP_S = len(CLIP.waveform) / 16_000
 def limited(make_client: Callable[..., TestClient], tmp_path: Any) -> Callable[..., TestClient]:
     """The application behind keys: alice has the limits, bob none."""
 
-    def make(limits: str) -> TestClient:
+    def make(limits: str, clock: Callable[[], float] = time.time) -> TestClient:
         file = tmp_path / "keys.toml"
         alice, bob = (f'sha256 = "{digest(key).hex()}"' for key in (ALICE, BOB))
         file.write_text(f"[alice]\n{alice}\n{limits}\n[bob]\n{bob}\n")
-        keys = Keys((), file)
+        keys = Keys((), file, clock)
         keys.reload()
         settings = Settings(api_keys_file=file)
         return TestClient(KeyCheck(make_client().app, settings, keys, Quotas()))
@@ -122,6 +124,25 @@ def test_a_live_session_ends_where_its_sound_is_used_up_and_what_was_said_is_wri
     assert "conversation.item.input_audio_transcription.completed" in [event["type"] for event in events]
     with client.websocket_connect("/v1/realtime", headers=bearer(ALICE)) as socket:
         assert "sound an hour" not in socket.receive_json().get("error", {}).get("message", "")
+
+
+def test_a_key_that_expires_ends_its_live_session_and_opens_nothing_more(
+    limited: Callable[..., TestClient],
+) -> None:
+    now = [datetime(2026, 12, 31, 23, 59, tzinfo=UTC).timestamp()]
+    client = limited("expires = 2027-01-01", lambda: now[0])
+    assert post(client).status_code == 200
+    with client.websocket_connect("/v1/realtime", headers=bearer(ALICE)) as socket:
+        socket.send_text(append(2))
+        now[0] += 60
+        events = [socket.receive_json()]
+        while events[-1]["type"] != "error":
+            events.append(socket.receive_json())
+    assert events[-1]["error"]["code"] == "api_key_revoked"
+    assert "conversation.item.input_audio_transcription.completed" in [event["type"] for event in events]
+    refused = post(client)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (401, "expired_api_key")
+    assert post(client, BOB).status_code == 200
 
 
 def test_the_sdk_knows_the_refusal(limited: Callable[..., TestClient]) -> None:

@@ -21,6 +21,9 @@ from medasr_service.accounts import keys_file
 from medasr_service.accounts.chain import Chain
 from medasr_service.accounts.inspection import inspect
 from medasr_service.accounts.keys import digest
+from medasr_service.errors import UsageError
+from medasr_service.serving import accounting
+from medasr_service.settings import Settings
 from tests.conftest import CLIPS, PATIENCE_S, Service
 
 pytestmark = pytest.mark.e2e
@@ -233,24 +236,29 @@ def test_a_service_that_was_killed_goes_on_with_its_chain_and_bills_once(
     assert line["audio_s"] == pytest.approx(CLIP_S, abs=0.01)
 
 
-WRONG = [
-    ("MEDASR_API_KEYS_FILE", "broken.toml", "medasr: the keys in "),
-    ("MEDASR_AUDIT", "nowhere/audit.jsonl", "medasr: the audit cannot be written "),
-    ("MEDASR_USAGE_FILE", "nowhere/usage.jsonl", "medasr: the usage cannot be "),
-]
+WRONG = {
+    "api_keys_file": ("broken.toml", "the keys in "),
+    "audit": ("nowhere/audit.jsonl", "the audit cannot be written "),
+    "usage_file": ("nowhere/usage.jsonl", "the usage cannot be "),
+}
 
 
-def test_what_is_set_wrong_is_one_line_and_no_service(
-    start_service: Callable[..., Service], tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("setting", WRONG)
+def test_what_is_set_wrong_is_one_line(setting: str, tmp_path: Path) -> None:
+    file, said = WRONG[setting]
     (tmp_path / "broken.toml").write_text("[alice")
-    started = {
-        said: start_service(**{variable: str(tmp_path / file), "MEDASR_AUDIT_REQUIRED": "true"})
-        for variable, file, said in WRONG
-    }
-    for said, service in started.items():
-        assert service.process.wait(PATIENCE_S) != 0
-        log = service.log.read_text()
-        [line] = [line for line in log.splitlines() if line.startswith("medasr: ")]
-        assert line.startswith(said)
-        assert "Traceback" not in log
+    settings = Settings(audit_required=True).model_copy(update={setting: tmp_path / file})
+    with pytest.raises(UsageError) as raised:
+        accounting.check(settings)
+    assert str(raised.value).startswith(said)
+    assert "\n" not in str(raised.value)
+
+
+def test_with_such_a_line_there_is_no_service(start_service: Callable[..., Service], tmp_path: Path) -> None:
+    (tmp_path / "broken.toml").write_text("[alice")
+    service = start_service(MEDASR_API_KEYS_FILE=str(tmp_path / "broken.toml"))
+    assert service.process.wait(PATIENCE_S) != 0
+    log = service.log.read_text()
+    [line] = [line for line in log.splitlines() if line.startswith("medasr: ")]
+    assert line.startswith("medasr: the keys in ")
+    assert "Traceback" not in log

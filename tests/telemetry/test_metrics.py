@@ -9,6 +9,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.parser import text_string_to_metric_families
 
+from medasr_service.settings import Settings
 from medasr_service.telemetry import metrics
 from tests.conftest import ROOT, Service
 from tests.test_architecture import PRODUCT
@@ -73,6 +74,16 @@ def test_no_label_is_one_that_a_client_could_fill() -> None:
 def test_no_name_is_given_twice() -> None:
     names = [name_of(each) for each in CATALOGUE]
     assert len(names) == len(set(names)) > 30
+
+
+def test_buckets_reach_as_far_as_the_settings_let_recordings() -> None:
+    settings = Settings()
+    assert metrics.OF_RECORDINGS[-1] >= settings.max_duration_s
+    assert metrics.TO_HOURS[-1] >= settings.request_timeout_s
+    for each in CATALOGUE:
+        if isinstance(each, Histogram):
+            assert list(each._upper_bounds) == sorted(each._upper_bounds)
+            assert len(each._upper_bounds) <= 18  # each is a series
 
 
 def test_the_page_shows_the_catalogue() -> None:

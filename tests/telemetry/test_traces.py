@@ -230,7 +230,8 @@ def test_a_live_session_is_a_trace_with_its_turns(traced: tuple[Service, Collect
     service, found = traced
     trace = TRACE[::-1]
     address = f"ws://127.0.0.1:{service.port}/v1/realtime?intent=transcription"
-    with connect(address, additional_headers={"traceparent": f"00-{trace}-00f067aa0ba902b7-01"}) as socket:
+    headers = {"traceparent": f"00-{trace}-00f067aa0ba902b7-01", "X-Request-ID": "live-1"}
+    with connect(address, additional_headers=headers) as socket:
         socket.send(json.dumps({"type": "input_audio_buffer.append", "audio": "AAAA" * 12_000}))
         socket.send(json.dumps({"type": "input_audio_buffer.commit"}))
         while json.loads(socket.recv())["type"] != "conversation.item.input_audio_transcription.completed":
@@ -240,6 +241,11 @@ def test_a_live_session_is_a_trace_with_its_turns(traced: tuple[Service, Collect
     [root] = [each for each in spans if each.name == "WS /v1/realtime"]
     assert turn.parent == root.id
     assert turn.attributes["medasr.audio_s"] == pytest.approx(0.75, abs=0.01)
+    line = line_of(service, "live-1")  # of the whole session, once it is over
+    assert [line[name] for name in ("method", "route", "status", "code", "format", "trace_id")] == [
+        *("WS", "/v1/realtime", 101, "ok", "live", trace)
+    ]
+    assert (line["audio_s"], line["level"]) == (pytest.approx(0.75, abs=0.01), "INFO")
 
 
 @pytest.mark.e2e
