@@ -6,6 +6,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -112,12 +113,13 @@ class Jobs:
         )
         try:
             about = await in_thread(self._keep, place, asked, sound)
-            limit = self._settings.max_jobs
-            found = await self._worker.call("submit", f"job_{name}", owner, place, about, limit)
-        except (Exception, asyncio.CancelledError) as error:
-            if not isinstance(error, NotReady | asyncio.CancelledError):  # else it may be taken all the same
+        except (Exception, asyncio.CancelledError):  # of a disk that is full, it would take the rest
+            with suppress(NotReady):
                 await in_thread(self._store.remove, place)
             raise
+        limit = self._settings.max_jobs
+        # Where this fails it may be taken all the same: what lies there is swept away where it was not.
+        found = await self._worker.call("submit", f"job_{name}", owner, place, about, limit)
         if found is None or found["place"] != place:
             await in_thread(self._store.remove, place)
         if found is None:

@@ -43,6 +43,9 @@ class Admission:
     before long ones: a clip does not wait for all windows of a long recording that came before it. Of the
     workers that are there, the one that has least gets the next.
 
+    What is patient (a job) waits behind all others until its time has come, and then goes by turns with them:
+    a clip waits for one such window at most, however many jobs have waited for long.
+
     A window that was with a worker when that died is given to another: it costs its client time, and nothing
     else. One that takes workers down twice is given up: others wait for them.
     """
@@ -59,6 +62,8 @@ class Admission:
         self._sample_rate = sample_rate
         self._clock = clock
         self._waiting: list[_Waiting] = []
+        self._patient: list[_Waiting] = []
+        self._was_patient = False  # the last one that was admitted, before others
         self._calls = 0
         self._again = asyncio.Lock()
         self._giving_up: asyncio.TimerHandle | None = None
@@ -69,7 +74,7 @@ class Admission:
         Raises NotReady where no worker comes back, or this call is what takes them down.
         """
         due = self._clock() + PATIENCE * sum(map(len, waveforms)) / self._sample_rate
-        emissions = await self._attempt(waveforms, due + patience_s)
+        emissions = await self._attempt(waveforms, due + patience_s, self._patient if patience_s else None)
         for _ in range(ATTEMPTS - 1):
             if emissions is None:
                 async with self._again:  # alone of those that were there: it shows whose fault it is
@@ -82,9 +87,12 @@ class Admission:
         """Told whenever a worker has come, or is gone."""
         self._admit()
 
-    async def _attempt(self, waveforms: list[Waveform], due: float) -> list[Emission] | None:
+    async def _attempt(
+        self, waveforms: list[Waveform], due: float, queue: list[_Waiting] | None = None
+    ) -> list[Emission] | None:
         begun = time.perf_counter()
-        async with self._admitted(sum(map(len, waveforms)), due) as worker:
+        queue = self._waiting if queue is None else queue
+        async with self._admitted(sum(map(len, waveforms)), due, queue) as worker:
             admitted = time.perf_counter()
             metrics.WINDOW_WAIT_SECONDS.observe(admitted - begun)
             account.spent("wait", admitted - begun)
@@ -95,9 +103,9 @@ class Admission:
                 metrics.WINDOW_SECONDS.observe(time.perf_counter() - admitted)
 
     @asynccontextmanager
-    async def _admitted(self, samples: int, due: float) -> AsyncIterator[Worker]:
+    async def _admitted(self, samples: int, due: float, queue: list[_Waiting]) -> AsyncIterator[Worker]:
         admitted: asyncio.Future[Worker] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, _Waiting(due, self._calls, samples, admitted))
+        heapq.heappush(queue, _Waiting(due, self._calls, samples, admitted))
         self._calls += 1
         metrics.WINDOWS_WAITING.inc()
         self._admit()
@@ -116,30 +124,44 @@ class Admission:
         """Strictly in order, so that none waits for ever."""
         there = [worker for worker in self._with if worker.is_there]
         self._watch(bool(there))
-        while there and self._waiting:
-            first = self._waiting[0]
-            if not first.admitted.done():
-                worker = min(there, key=self._with.__getitem__)
-                if self._with[worker] and self._with[worker] + first.samples > self._limit:
-                    return
-                self._with[worker] += first.samples
-                metrics.WINDOWS_WAITING.dec()
-                metrics.WINDOWS_RUNNING.inc()
-                metrics.WINDOWS_RUNNING_SECONDS.inc(first.samples / self._sample_rate)
-                first.admitted.set_result(worker)
-            heapq.heappop(self._waiting)
+        while there and (queue := self._next()):
+            first = queue[0]
+            worker = min(there, key=self._with.__getitem__)
+            if self._with[worker] and self._with[worker] + first.samples > self._limit:
+                return
+            self._with[worker] += first.samples
+            metrics.WINDOWS_WAITING.dec()
+            metrics.WINDOWS_RUNNING.inc()
+            metrics.WINDOWS_RUNNING_SECONDS.inc(first.samples / self._sample_rate)
+            heapq.heappop(queue)
+            self._was_patient = queue is self._patient and bool(self._waiting)
+            first.admitted.set_result(worker)
+
+    def _next(self) -> list[_Waiting] | None:
+        """The queue whose first one is the next."""
+        for queue in (self._waiting, self._patient):
+            while queue and queue[0].admitted.done():  # given up
+                heapq.heappop(queue)
+        if not (self._waiting and self._patient):
+            return self._waiting or self._patient or None
+        if self._was_patient or self._waiting[0].due <= self._patient[0].due:
+            return self._waiting
+        return self._patient
 
     def _watch(self, there: bool) -> None:
         """Nobody waits for ever where no worker comes back."""
-        if self._giving_up and (there or not self._waiting):
+        waits = bool(self._waiting or self._patient)
+        if self._giving_up and (there or not waits):
             self._giving_up.cancel()
             self._giving_up = None
-        elif not self._giving_up and self._waiting and not there:
+        elif not self._giving_up and waits and not there:
             self._giving_up = asyncio.get_running_loop().call_later(AWAY_S, self._give_up)
 
     def _give_up(self) -> None:
         self._giving_up = None
-        waiting, self._waiting = self._waiting, []
+        waiting = [*self._waiting, *self._patient]
+        self._waiting.clear()
+        self._patient.clear()
         for each in waiting:
             if not each.admitted.done():
                 each.admitted.set_exception(

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import resource
 import shlex
 import signal
@@ -16,6 +17,7 @@ import httpx
 import pytest
 
 from medasr_service.cli import parse
+from medasr_service.cli.archive import _Bar
 from tests.archive.conftest import SHORT, Archive, Watcher
 from tests.conftest import PATIENCE_S, ROOT, Service
 
@@ -104,6 +106,21 @@ def test_ctrl_c_keeps_what_is_done(many: Archive) -> None:
     report = many.run()
     assert report.before.recordings >= 10
     has_texts_once(many)
+
+
+def test_progress_tells_how_much_is_done_and_how_long_the_rest_takes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    bar = _Bar(shown=True)
+    bar.begins(4)
+    bar._bar.start_t -= 60  # so long ago
+    for _ in range(3):
+        bar.row()
+    bar._bar.refresh()
+    told = capsys.readouterr().err
+    assert "75%" in told
+    assert re.search(r"3/4 recordings, 00:[12]\d left", told)
+    bar.close()
 
 
 @pytest.mark.e2e

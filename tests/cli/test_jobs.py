@@ -65,6 +65,13 @@ def test_the_name_of_a_file_and_the_key_go_nowhere_else(
     assert received.headers["idempotency-key"]
 
 
+def test_jobs_are_cancelled_by_their_ids(web: Web, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: F811
+    web.answer = lambda handler: reply(handler, 200, b'{"status": "cancelled"}')
+    assert cli.main(["jobs", "cancel", "--url", web.url, "job_1", "job_2"]) == 0
+    assert capsys.readouterr().out == 2 * '{"status": "cancelled"}\n'
+    assert [each.path for each in web.received] == [f"/v1/jobs/job_{number}/cancel" for number in (1, 2)]
+
+
 @pytest.mark.parametrize(
     ("status", "body", "said"),
     [

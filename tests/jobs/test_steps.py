@@ -312,6 +312,26 @@ async def test_a_job_is_gone_when_its_time_is_over_and_so_is_what_nobody_knows_o
     assert jobs.expires_s(job) == now + 2 * 3600
 
 
+@pytest.mark.parametrize("full", ["sound", "record"])
+async def test_a_recording_that_finds_no_room_is_refused_and_leaves_none_of_itself(
+    jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: Options, full: str
+) -> None:
+    write, engine = jobs._store.write, Engine()
+
+    def no_room(where: str, name: str, *rest: Any, **about: Any) -> None:
+        if name == full:
+            raise NoRoom
+        write(where, name, *rest, **about)
+
+    monkeypatch.setattr(jobs._store, "write", no_room)
+    monkeypatch.setattr(jobs, "_worker", engine)
+    with pytest.raises(NoRoom) as refused:
+        await jobs.submit("me", Asked(options=options, fields={}), io.BytesIO(b"sound"))
+    assert refused.value.status == 503
+    assert engine.asked == []
+    assert Store(str(tmp_path / "jobs"), Seal([MASTER])).places() == []
+
+
 async def test_the_metrics_show_how_many_jobs_there_are_in_each_state(
     jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:

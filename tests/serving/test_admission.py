@@ -132,6 +132,25 @@ async def test_a_clip_waits_beside_ten_jobs_for_what_it_waits_for_beside_one_lon
     assert await before_a_clip([0.0, *[JOB_PATIENCE_S] * 10]) == beside_file
 
 
+async def test_however_many_jobs_have_waited_too_long_a_clip_waits_for_one_of_their_windows() -> None:
+    """On a slow machine ten jobs have more windows waiting than a minute's worth: all of them are due."""
+    model, clock = Model(), Clock()
+    admission = Admission([model], LIMIT, RATE, clock)
+    window = [np.zeros(20 * RATE, np.float32)]
+    jobs = [asyncio.create_task(admission.infer(window, patience_s=JOB_PATIENCE_S)) for _ in range(20)]
+    await settle()
+    clock.now += 2 * JOB_PATIENCE_S
+    clips = [call(admission, seconds) for seconds in (15, 16, 17)]
+    await settle()
+    for number in range(6):
+        model.answers[number].set_result(None)
+        await settle()
+    assert model.came == [20, 20, 15, 20, 16, 20, 17]  # and the jobs go on
+    for each in (*clips, *jobs):
+        each.cancel()
+    await asyncio.gather(*clips, *jobs, return_exceptions=True)
+
+
 async def test_jobs_go_behind_long_files_and_come_all_the_same() -> None:
     model, clock = Model(), Clock()
     admission = Admission([model], LIMIT, RATE, clock)
