@@ -281,7 +281,7 @@ class Bench:
             self.cost, self._forwards = batch or Cost.measured(self._forwards[0]), [self._demo.infer]
         self.run = virtual_time.run if simulate else asyncio.run
 
-    def _session(self, infer: Infer, turns: TurnDetection | None) -> Session:
+    def session(self, infer: Infer, turns: TurnDetection | None) -> Session:
         clock = asyncio.get_running_loop().time
         return Session(
             infer,
@@ -295,6 +295,9 @@ class Bench:
             hypotheses=self._hypotheses,
             context=self._context,
         )
+
+    def batches(self) -> Batches:
+        return Batches(*self._forwards, cost=self.cost)
 
     async def _file(self, waveform: Waveform) -> Transcript:
         import io
@@ -316,7 +319,7 @@ class Bench:
         for name, turns in (("server_vad", TurnDetection()), ("manual", None)):
             pairs = []
             for _, waveform in recordings(self._noise_db):
-                heard = await as_fast_as_heard(self._session(self._alone, turns), waveform)
+                heard = await as_fast_as_heard(self.session(self._alone, turns), waveform)
                 pairs.append(((await self._file(waveform)).raw_text, heard.text))
             output = jiwer.process_words([a for a, _ in pairs], [b for _, b in pairs])
             errors = output.substitutions + output.deletions + output.insertions
@@ -335,13 +338,13 @@ class Bench:
 
     async def streams(self, waveforms: Sequence[Waveform], files: Sequence[Transcript]) -> Json:
         """All of them at once; ``files`` are their transcripts."""
-        batches = Batches(*self._forwards, cost=self.cost)
+        batches = self.batches()
         running = asyncio.create_task(batches.run())
         clock = asyncio.get_running_loop().time
         used, started = _cpu_s(), clock()
         heard = await asyncio.gather(
             *(
-                as_spoken(self._session(batches.infer, TurnDetection()), waveform, delay_s=0.13 * i)
+                as_spoken(self.session(batches.infer, TurnDetection()), waveform, delay_s=0.13 * i)
                 for i, waveform in enumerate(waveforms)
             )
         )

@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # flashlight-text is not there for every version of Python
 QUIET_STEP_S = 1.5  # between decodes while nothing seems to be said
 PAUSE_S = 0.1  # between two decodes at the least
 WATCHED_STEP_S = 0.2  # between those of a session that tells what is not yet sure, on an idle machine
+WATCHED_SHARE = 1.5  # times what a decode takes, so that the model keeps a third of its time for others
 TAIL_S = 0.3  # behind the last sound, a decode is due
 UNHEARD_S = 1.5  # of speech from which the model may yet make a word
 IDLE_AFTER_S, IDLE_CONTEXT_S = 2.0, 1.0  # so long after the last word, so much is kept
@@ -97,8 +98,8 @@ class Hearing:
     def due(self) -> int:
         """How many samples must be new for a decode: fewer at the end of a word, more on a busy machine."""
         step_s = self._settings.live_step_s
-        if self.is_watched:  # the model is busy for half of the time at the most
-            step_s = min(step_s, max(WATCHED_STEP_S, 2 * self._infer_s))
+        if self.is_watched:
+            step_s = min(step_s, max(WATCHED_STEP_S, WATCHED_SHARE * self._infer_s))
         step_s = max(step_s, self._infer_s)
         heard_s, end_s = self.heard_s, self.speech_end_s
         if self.now_s - end_s > PAUSE_S:
