@@ -2,21 +2,22 @@
 
     python -m loadtests --chaos --soak 3600
 
-Writes chaos.md into the report: what was answered, how memory, descriptors and threads went. A text that is
-not the one of a quiet service, an answer that is neither a text nor an honest refusal, a request that was
-under way at the end and not finished, or descriptors, threads or (within an hour) memory that grow, ends it
-with status 1.
+Writes chaos.md into the report: what was answered, how memory, descriptors and threads went; chaos.csv with
+their course, and wrong.jsonl with the texts that are wrong. A text that is not the one of a quiet service, an
+answer that is neither a text nor an honest refusal, a request that was under way at the end and not finished,
+or descriptors, threads or (within an hour) memory that grow, ends it with status 1.
 """
 
 import asyncio
 import difflib
+import json
 import os
 import random
 import signal
 import statistics
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import httpx
@@ -24,7 +25,7 @@ import psutil
 
 from loadtests import asking, server
 from loadtests.asking import Outcome
-from loadtests.memory import of_tree
+from loadtests.memory import made_by_tree
 from loadtests.recordings import Recording, of_all_kinds
 
 USERS = 8
@@ -58,7 +59,7 @@ class Course:
 
 def problems(course: Course, texts: dict[str, str]) -> list[str]:
     """Why this is no pass; none: it is."""
-    found = [f"wrong text: {each.kind}, {each.key}" for each in course.outcomes if _is_wrong(each, texts)]
+    found = [f"wrong text: {each.kind}, {each.key}" for each in wrong(course, texts)]
     for each in course.outcomes:
         refused = each.status in REFUSED and each.retry_after
         whole = each.status == 200 and not each.code
@@ -72,6 +73,10 @@ def problems(course: Course, texts: dict[str, str]) -> list[str]:
     return found + grown(course.samples)
 
 
+def wrong(course: Course, texts: dict[str, str]) -> list[Outcome]:
+    return [each for each in course.outcomes if _is_wrong(each, texts)]
+
+
 def _is_wrong(outcome: Outcome, texts: dict[str, str]) -> bool:
     if outcome.text is None or outcome.kind not in ("plain", "streamed", "native", "live"):
         return False
@@ -82,6 +87,16 @@ def _is_wrong(outcome: Outcome, texts: dict[str, str]) -> bool:
 
 def _live(key: str) -> str:
     return f"live: {key}"
+
+
+def _live_share(course: Course, texts: dict[str, str]) -> str:
+    heard = [each for each in course.outcomes if each.kind == "live" and each.text is not None]
+    alike = sum(each.text == texts[_live(each.key)] for each in heard)
+    words = [len(texts[_live(each.key)].split()) for each in heard]
+    other = [likeness(each.text or "", texts[_live(each.key)]) for each in heard]
+    changed = sum(count * (1 - like) for count, like in zip(words, other, strict=True))
+    share = 100 * changed / max(1, sum(words))
+    return f"{alike} of {len(heard)} as when it is quiet; {share:.2f} % of {sum(words)} words differ"
 
 
 def likeness(text: str, other: str) -> float:
@@ -144,6 +159,7 @@ async def run(folder: Path, seconds: float, kill_every_s: float) -> int:
             course.cut = [each for each in await asyncio.gather(*admitted) if not _is_finished(each)]
             await asyncio.gather(*users)
         course.exit_status = await asyncio.to_thread(psutil.Process(started.pid).wait, 120)
+    _write_course(folder, course, texts)
     return _report(folder / "chaos.md", course, texts, seconds)
 
 
@@ -172,7 +188,7 @@ async def _user(
 
 async def _watch(pid: int, course: Course, begun: float) -> None:
     while True:
-        mib, _ = await asyncio.to_thread(of_tree, pid)
+        mib = await asyncio.to_thread(made_by_tree, pid)
         descriptors = threads = 0
         for each in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
             try:
@@ -208,6 +224,16 @@ def _started(log: Path) -> int:
     return log.read_bytes().count(b" runs: ")
 
 
+def _write_course(folder: Path, course: Course, texts: dict[str, str]) -> None:
+    rows = [f"{each.at_s:.1f},{each.mib:.1f},{each.descriptors},{each.threads}" for each in course.samples]
+    (folder / "chaos.csv").write_text("\n".join(["at_s,mib,descriptors,threads", *rows]) + "\n")
+    lines = [
+        json.dumps({**asdict(each), "expected": texts[_live(each.key) if each.kind == "live" else each.key]})
+        for each in wrong(course, texts)
+    ]
+    (folder / "wrong.jsonl").write_text("".join(f"{line}\n" for line in lines))
+
+
 def _report(file: Path, course: Course, texts: dict[str, str], seconds: float) -> int:
     found = problems(course, texts)
     counted = Counter((each.kind, each.status, each.code) for each in course.outcomes)
@@ -224,13 +250,15 @@ def _report(file: Path, course: Course, texts: dict[str, str], seconds: float) -
     lines += [
         "",
         f"- the model was killed or stopped {len(course.away_s)} times; ready again after {away} s",
-        f"- memory: {slope_percent(course.samples):+.1f} %, last third of the time against the middle one",
+        f"- memory: {slope_percent(course.samples):+.1f} %, last third of the time against the middle one;"
+        f" {max((each.mib for each in course.samples), default=0.0):.0f} MiB at most (without the pages of files)",
         *(
             "- {} at work: {} in the middle third, {} in the last".format(
                 what, *typical(course.samples, what)
             )
             for what in ("descriptors", "threads")
         ),
+        f"- live: {_live_share(course, texts)}",
         f"- {len(found)} problems",
         *(f"  - {each}" for each in found[:50]),
     ]

@@ -44,6 +44,25 @@ def test_a_page_that_two_processes_share_counts_once() -> None:
     assert 60 < held < 110
 
 
+def test_pages_of_a_file_are_not_made_by_the_processes(tmp_path: Path) -> None:
+    (tmp_path / "read").write_bytes(b"x" * (60 << 20))
+    reads = (
+        "import mmap, sys; file = open(sys.argv[1], 'rb'); held = b'x' * (20 << 20)\n"
+        "seen = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ); sum(seen[::4096])\n"
+        "print('ready', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", reads, str(tmp_path / "read")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        process.stdout.readline()
+        made, held = memory.made_by_tree(process.pid), memory.of_tree(process.pid)[0]
+        process.communicate()
+    assert 20 < made < 50
+    assert held > 80
+    with pytest.raises(psutil.NoSuchProcess):
+        memory.made_by_tree(process.pid)
+
+
 def test_sampling_ends_with_the_process() -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         naps = 0
