@@ -17,6 +17,7 @@ import signal
 import statistics
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -234,6 +235,12 @@ def _write_course(folder: Path, course: Course, texts: dict[str, str]) -> None:
     (folder / "wrong.jsonl").write_text("".join(f"{line}\n" for line in lines))
 
 
+def _typical_lines(samples: list[Sample]) -> Iterator[str]:
+    for what in ("descriptors", "threads"):
+        middle, last = typical(samples, what)
+        yield f"- {what} at work: {middle} in the middle third, {last} in the last"
+
+
 def _report(file: Path, course: Course, texts: dict[str, str], seconds: float) -> int:
     found = problems(course, texts)
     counted = Counter((each.kind, each.status, each.code) for each in course.outcomes)
@@ -252,12 +259,7 @@ def _report(file: Path, course: Course, texts: dict[str, str], seconds: float) -
         f"- the model was killed or stopped {len(course.away_s)} times; ready again after {away} s",
         f"- memory: {slope_percent(course.samples):+.1f} %, last third of the time against the middle one;"
         f" {max((each.mib for each in course.samples), default=0.0):.0f} MiB at most (without the pages of files)",
-        *(
-            "- {} at work: {} in the middle third, {} in the last".format(
-                what, *typical(course.samples, what)
-            )
-            for what in ("descriptors", "threads")
-        ),
+        *_typical_lines(course.samples),
         f"- live: {_live_share(course, texts)}",
         f"- {len(found)} problems",
         *(f"  - {each}" for each in found[:50]),
