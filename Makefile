@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PYTHON
 
-.PHONY: run test setup setup-export setup-test gate format bento image export-image jobs-image supply lock wheel loadtest bench
+.PHONY: test-arm64 run test setup setup-export setup-test gate format bento image export-image jobs-image supply lock wheel loadtest bench
 .PHONY: fuzz demo-model clean
 
 run: setup
@@ -61,6 +61,10 @@ supply: setup
 
 lock: setup
 	scripts/lock.sh
+
+# On another machine than ARM64: the image's wheels by emulation (qemu-user-static), the texts as here
+test-arm64: setup-test
+	$(BIN)/pytest tests/arm64/emulated.py
 
 # LOADTEST has its arguments: make loadtest LOADTEST='--soak 60'
 loadtest: setup-test

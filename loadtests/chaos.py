@@ -254,11 +254,12 @@ def _report(file: Path, course: Course, texts: dict[str, str], seconds: float) -
         f"| {kind} | {status} | {code} | {count} |" for (kind, status, code), count in sorted(counted.items())
     ]
     away = ", ".join(f"{each:.1f}" for each in course.away_s)
+    most_mib = max((each.mib for each in course.samples), default=0.0)
     lines += [
         "",
         f"- the model was killed or stopped {len(course.away_s)} times; ready again after {away} s",
         f"- memory: {slope_percent(course.samples):+.1f} %, last third of the time against the middle one;"
-        f" {max((each.mib for each in course.samples), default=0.0):.0f} MiB at most (without the pages of files)",
+        f" {most_mib:.0f} MiB at most (without the pages of files)",
         *_typical_lines(course.samples),
         f"- live: {_live_share(course, texts)}",
         f"- {len(found)} problems",
