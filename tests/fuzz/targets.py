@@ -178,6 +178,8 @@ _EVENTS = [
         {"type": "input_audio_buffer.clear"},
         {"type": "session.update", "session": realtime_session.Session().model_dump()},
         {"type": "session.update", "session": {"audio": {"input": {"transcription": {"keywords": ["a"]}}}}},
+        {"type": "session.update", "session": {"audio": {"input": {"transcription": {"delay": "low"}}}}},
+        {"type": "session.update", "session": {"include": ["item.input_audio_transcription.hypothesis"]}},
         {
             "type": "session.update",
             "session": {"audio": {"input": {"turn_detection": {"type": "semantic_vad"}}}},

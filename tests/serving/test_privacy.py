@@ -400,6 +400,8 @@ def speak(watched: Watched) -> None:
         options = {"model": CANARIES["model"], "prompt": CANARIES["prompt"]}
         session = {"type": "transcription", "audio": {"input": {"transcription": options}}}
         live.send(json.dumps({"type": "session.update", "session": session}))
+        guesses = {"include": ["item.input_audio_transcription.hypothesis"]}
+        live.send(json.dumps({"type": "session.update", "session": guesses}))
         live.send(append)
         live.send(json.dumps({"type": "input_audio_buffer.commit"}))
         event: dict[str, Any] = {}
