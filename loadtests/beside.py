@@ -39,15 +39,22 @@ async def nothing(_client: httpx.AsyncClient, _long: Recording) -> AsyncGenerato
 
 @asynccontextmanager
 async def one_file(client: httpx.AsyncClient, long: Recording) -> AsyncGenerator[None, None]:
-    """Sent again and again, and hung up on at the end."""
+    """Streamed, from its first segment on; hung up on at the end."""
+    begun = asyncio.Event()
 
     async def send() -> None:
-        while True:
-            await asking.plain(client, long)
+        file = {"file": long.data}
+        async with client.stream("POST", asking.ROUTE, files=file, data={"stream": "true"}) as answer:
+            async for line in answer.aiter_lines():
+                if line.startswith("data: "):
+                    begun.set()
+        raise EOFError("the long file ended before the clips did")
 
     sending = asyncio.create_task(send())
-    await asyncio.sleep(2)  # until its windows come
+    async with asyncio.timeout(PATIENCE_S):
+        await begun.wait()
     yield
+    assert not sending.done(), sending
     sending.cancel()
     with suppress(asyncio.CancelledError):
         await sending
