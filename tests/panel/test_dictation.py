@@ -114,6 +114,7 @@ def test_a_connection_lost_in_the_middle_loses_nothing(open_panel: Opener, realt
     page.get_by_role("button", name="Transcribe the recording").click()
     expect(page.locator(".entry .state")).to_have_text([re.compile(r"^0:\d\d\.\d$")])  # heard, in its place
     assert "No acute" in text_of(page)
+    expect(page.locator("#problem")).to_be_hidden()
     shot(page, "recovered")
 
 
@@ -181,6 +182,21 @@ def test_a_refused_microphone_is_explained(open_panel: Opener, realtime: FakeRea
     assert "does not let this page use the microphone" in problem(page)
     expect(page.locator("#record-label")).to_have_text("Start dictation")
     shot(page, "refused")
+
+
+def test_a_browser_that_does_not_start_the_sound_is_not_waited_for(open_panel: Opener) -> None:
+    """Firefox, on a computer without loudspeakers."""
+    page = open_panel(
+        before=lambda page: page.add_init_script(
+            "AudioContext.prototype.resume = () => (window.asked = true, new Promise(() => {}))"
+        )
+    )
+    page.clock.install()
+    page.keyboard.press("F2")
+    page.wait_for_function("() => window.asked")
+    page.clock.fast_forward(15_000)
+    assert "does not start the sound" in problem(page)
+    expect(page.locator("#record")).to_have_attribute("data-on", "false")
 
 
 def test_without_a_microphone_files_still_work(playwright: Playwright, service: Service) -> None:

@@ -322,7 +322,7 @@ class Dictation {
 
   /** @param {string} message */
   onError(message) {
-    showProblem(message);
+    showProblem(message, "live");
   }
 
   /** Shown until the next word. @param {string} message */
@@ -405,7 +405,7 @@ let wasEditing = false;
 /** A problem that goes away by itself. @param {string} message */
 function showWaiting(message) {
   waiting = message;
-  showProblem(message);
+  showProblem(message, "live");
 }
 
 function endWaiting() {

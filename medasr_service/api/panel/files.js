@@ -66,6 +66,7 @@ function complete(made) {
   remember(entry);
   const { state: whole, about, warnings, duration } = made;
   Object.assign(entry, { segments: made.segments, state: whole, about, warnings, duration, message: "", place: null });
+  endProblem("live"); // of what was wrong while it was dictated, nothing is left
   const isShown = state.selected === made;
   drop(made);
   if (isShown) select(entry);

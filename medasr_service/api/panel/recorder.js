@@ -6,6 +6,7 @@ const T = TEXTS.microphone;
 const reasons = T.reasons; // by the name of the exception
 
 export const RATE = 16_000;
+const RESUME_S = 15; // Firefox waits for ever where the machine has no output for sound
 
 /** What went wrong, in words for the user. */
 export class MicrophoneError extends Error {}
@@ -22,6 +23,12 @@ async function open(device) {
     const name = /** @type {DOMException} */ (error).name;
     throw new MicrophoneError(reasons[name] ?? T.unusable(name));
   }
+}
+
+/** @param {AudioContext} context @throws {MicrophoneError} */
+function resumed(context) {
+  const late = new Promise((_, reject) => setTimeout(() => reject(new MicrophoneError(T.noOutput)), RESUME_S * 1000));
+  return Promise.race([context.resume(), late]);
 }
 
 /**
@@ -44,7 +51,7 @@ export async function record({ device, onBlock, onEnd }) {
   };
   try {
     await context.audioWorklet.addModule(new URL("capture.js", import.meta.url).href);
-    await context.resume();
+    await resumed(context);
     const capture = new AudioWorkletNode(context, "capture", { numberOfOutputs: 1, channelCount: 1, channelCountMode: "explicit" });
     /** @type {() => void} */
     let ended = () => {};
@@ -61,6 +68,7 @@ export async function record({ device, onBlock, onEnd }) {
     };
   } catch (error) {
     await close();
+    if (error instanceof MicrophoneError) throw error;
     throw new MicrophoneError(T.unusable(/** @type {Error} */ (error).name));
   }
 }

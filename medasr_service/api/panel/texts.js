@@ -112,6 +112,7 @@ export const TEXTS = {
     insecure:
       "Browsers give the microphone only to pages served over https, or from this very computer. Ask who runs the service for an https address. Files can be transcribed here.",
     unusable: (/** @type {string} */ name) => `The microphone cannot be used (${name}).`,
+    noOutput: "The browser does not start the sound. Firefox does not where the computer has no output for sound: connect one, or use another browser.",
   },
   card: {
     title: "Transcript",
