@@ -186,11 +186,13 @@ def test_a_refused_microphone_is_explained(open_panel: Opener, realtime: FakeRea
 
 def test_a_browser_that_does_not_start_the_sound_is_not_waited_for(open_panel: Opener) -> None:
     """Firefox, on a computer without loudspeakers."""
-    page = open_panel(
-        before=lambda page: page.add_init_script(
-            "AudioContext.prototype.resume = () => (window.asked = true, new Promise(() => {}))"
+
+    def never(page: Page) -> None:
+        page.add_init_script(
+            "AudioContext.prototype.resume = () => ((window.asked = true), new Promise(() => {}))"
         )
-    )
+
+    page = open_panel(before=never)
     page.clock.install()
     page.keyboard.press("F2")
     page.wait_for_function("() => window.asked")
