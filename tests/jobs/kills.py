@@ -10,7 +10,7 @@ import json
 import random
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -108,6 +108,7 @@ def run(
     chance: random.Random,
     clips: int = 24,
     longest_s: float = LONGEST_S,
+    kinds: Sequence[str] = KINDS,
 ) -> Service:
     """Kills so many processes, one after another, under jobs; the service that is left."""
     service = start()
@@ -133,7 +134,7 @@ def run(
             if done == kills:
                 continue
             time.sleep(chance.uniform(0, longest_s))
-            kind = KINDS[done % len(KINDS)]
+            kind = kinds[done % len(kinds)]
             if victim := process(service, kind):
                 victim.kill()
                 done += 1

@@ -14,8 +14,8 @@ from tests.stores import Postgres
 
 pytestmark = pytest.mark.e2e
 
-JOBS = 6
-AT_ONCE = 2
+JOBS = 4
+AT_ONCE = 1
 FORM = {"response_format": "verbose_json"}
 
 
