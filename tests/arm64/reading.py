@@ -1,13 +1,14 @@
 """What a machine makes of recordings: python -m tests.arm64.reading OUTPUT PRECISION FILE...
 
 Writes OUTPUT.json, the text of each file by its way of decoding, and OUTPUT.npz, the log-posteriors of each
-window in the order in which they were computed, shape [frames, vocabulary].
+window by the digest of its samples, shape [frames, vocabulary].
 """
 
 import asyncio
 import json
 import sys
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Literal, cast
 
@@ -22,11 +23,13 @@ DECODINGS: tuple[Decoding, ...] = ("greedy", "lm")
 
 
 def main(output: Path, precision: str, files: list[Path]) -> None:
-    heard: list[Emission] = []
+    heard: dict[str, Emission] = {}
 
     def hearing(infer: Infer) -> Infer:
         async def infer_and_keep(waveforms: list[Waveform]) -> list[Emission]:
-            heard.extend(found := await infer(waveforms))
+            found = await infer(waveforms)
+            names = [sha256(each.tobytes()).hexdigest() for each in waveforms]
+            heard.update(zip(names, found, strict=True))
             return found
 
         return infer_and_keep
@@ -41,7 +44,7 @@ def main(output: Path, precision: str, files: list[Path]) -> None:
                 transcript = asyncio.run(transcriber.transcribe(recording, options))
             texts.setdefault(file.name, {})[decoding] = transcript.raw_text
     output.with_suffix(".json").write_text(json.dumps(texts))
-    np.savez(output.with_suffix(".npz"), *heard)
+    np.savez(output.with_suffix(".npz"), **heard)
 
 
 if __name__ == "__main__":
