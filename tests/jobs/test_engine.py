@@ -101,13 +101,17 @@ async def one(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Worker]
             yield worker
 
 
-@pytest.fixture
-def doing(one: Worker) -> Doing:
-    """Anew for each test."""
+@pytest_asyncio.fixture(loop_scope="module")
+async def doing(one: Worker) -> AsyncIterator[Doing]:
+    """Anew for each test, which leaves no job to the next."""
     one._answer = found = Doing()
     if one._channel:
         one._channel._answer = found
-    return found
+    yield found
+    found.gate.set()
+    async with asyncio.timeout(PATIENCE_S):
+        while {"queued", "running"} & set(await one.call("count")):
+            await asyncio.sleep(0.05)
 
 
 def named(*numbers: int) -> list[str]:
