@@ -10,7 +10,7 @@ import sys
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 
@@ -23,7 +23,7 @@ DECODINGS: tuple[Decoding, ...] = ("greedy", "lm")
 
 
 def main(output: Path, precision: str, files: list[Path]) -> None:
-    heard: dict[str, Emission] = {}
+    heard: dict[str, Any] = {}  # emissions, for keywords of savez
 
     def hearing(infer: Infer) -> Infer:
         async def infer_and_keep(waveforms: list[Waveform]) -> list[Emission]:
