@@ -153,12 +153,11 @@ class Jobs:
     async def cancel(self, client: str, number: str) -> Job:
         """What was heard of it goes at once, with its sound; one that is over stays as it is."""
         job = await self.job(client, number)
-        if job.over:
-            return job
-        await self._worker.call("cancel", number)
-        await self._steps.end(job.place)
-        job = await self.job(client, number)
-        if job.state == "cancelled":
+        if not job.over:
+            await self._worker.call("cancel", number)
+            await self._steps.end(job.place)
+            job = await self.job(client, number)
+        if job.state == "cancelled":  # also who asks again: the store may have been away
             await in_thread(self._store.remove, job.place, *WORK, "result")
         return job
 
@@ -193,6 +192,7 @@ class Jobs:
     async def sweep(self, now_s: float) -> None:
         """Takes away what is over its time, and what no job knows of."""
         before_s = now_s - self._settings.jobs_ttl_h * 3600
+        self._steps.swept(before_s)
         for place in await self._worker.call("sweep", before_s, now_s - SETTLED_S):
             await in_thread(self._store.remove, place)
         begun_s = now_s - self._settings.request_timeout_s - SETTLED_S  # an upload of then has ended

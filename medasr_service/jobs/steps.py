@@ -69,7 +69,7 @@ class Steps:
         self._hearings: dict[str, Hearing] = {}
         self._under_way: defaultdict[str, set[asyncio.Task[Any]]] = defaultdict(set)
         self._tries: Counter[str] = Counter()
-        self._ended: set[str] = set()  # by their clients; the workflow is about to hear of it
+        self._ended: dict[str, float] = {}  # by their clients, and when; the workflow is about to hear of it
         self._steps: dict[str, Callable[..., Awaitable[Any]]] = {
             "prepare": self._prepare,
             "hear": self._hear,
@@ -131,7 +131,7 @@ class Steps:
 
     async def end(self, place: str) -> None:
         """Nothing more is done of it, nor written."""
-        self._ended.add(place)
+        self._ended[place] = time.time()
         if steps := self._under_way.get(place):
             for step in steps:
                 step.cancel()
@@ -144,9 +144,13 @@ class Steps:
     async def _cancelled(self, place: str) -> None:
         """Here, or on another machine, while this one was at work: what it has written since goes, too."""
         await self.forget(place)
-        self._ended.discard(place)
+        self._ended.pop(place, None)
         with suppress(NotReady):  # then it goes when its time is over
             await in_thread(self._store.remove, place, *WORK, "result")
+
+    def swept(self, before_s: float) -> None:
+        """Nothing of what was ended before then comes any more, wherever it was at work."""
+        self._ended = {place: ended_s for place, ended_s in self._ended.items() if ended_s >= before_s}
 
     async def forget_all(self) -> None:
         for place in list(self._hearings):
@@ -185,12 +189,11 @@ class Steps:
         asked = await self._asked(place)
         failed = await self._failure(place)
         audio_s = await self._duration_s(place)
-        await in_thread(self._store.remove, place, "info")  # first: who does this again gives nothing back
+        await in_thread(self._store.remove, place, *WORK)  # first: who does this again gives nothing back
         if self._ledger:
             if failed:
                 await self._ledger.give_back(asked.key, audio_s)
             self._ledger.ended(asked, failed or OK, audio_s)
-        await in_thread(self._store.remove, place, *WORK)
         return {"failed": failed, "webhook": bool(asked.webhook_url), "ended": time.time()}
 
     async def _give_up(self, place: str) -> dict[str, Any]:

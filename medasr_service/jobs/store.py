@@ -24,7 +24,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 READ_BYTES = 1 << 18
 TRIES = 10  # to remove a place in which somebody still moves files
 PLACE = re.compile(r"[0-9a-f]{28}")
-WORK = ("sound", "info", "window-*", "part-*")  # of no use once the result is there
+WORK = ("sound", "window-*", "part-*", "info")  # of no use once the result is there; ``info`` goes last
 STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "memory"}  # a file of theirs appears whole
 
 

@@ -1,6 +1,7 @@
 """What a step does where something fails, and what is swept away when."""
 
 import asyncio
+import errno
 import io
 import threading
 import time
@@ -16,7 +17,7 @@ from medasr_service.jobs.jobs import Jobs
 from medasr_service.jobs.record import Asked, Failure, Job
 from medasr_service.jobs.sealed import Seal
 from medasr_service.jobs.steps import MAX_TRIES, Steps
-from medasr_service.jobs.store import WORK, Store, new_place
+from medasr_service.jobs.store import WORK, Store, StoreAway, new_place
 from medasr_service.model.geometry import Emission, Waveform
 from medasr_service.settings import Settings
 from medasr_service.telemetry import metrics
@@ -174,6 +175,33 @@ async def test_a_job_that_fails_is_given_its_seconds_back_and_one_that_is_refuse
     assert book.outcomes[-1] == ("", "unsupported_format", False)
 
 
+async def test_a_store_that_is_away_at_the_end_costs_no_second_line_and_gives_back_once(
+    make_transcriber: Callable[..., Transcriber],
+    store: Store,
+    ward_s: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    book = Book()
+    doing = charging(store, make_transcriber(), book)
+    await doing("prepare", [ward_s])
+
+    def away(*_: object, **__: object) -> None:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    for question in ("rm", "glob"):  # before anything is gone, and after the sound is
+        with monkeypatch.context() as outage:
+            outage.setattr(store._files, question, away)
+            for _ in range(2):
+                with pytest.raises(StoreAway):
+                    await doing("give_up", [ward_s])
+    assert book.outcomes == []
+    assert book.charged["ward-3"] == pytest.approx(DURATION_S, abs=0.01)
+    assert (await doing("give_up", [ward_s]))["failed"] == "server_error"
+    assert book.outcomes == [("17", "server_error", True)]
+    assert book.charged["ward-3"] == pytest.approx(0)
+    assert not store.has(ward_s, "sound")
+
+
 async def test_beyond_the_limit_of_its_key_a_job_is_not_heard_and_costs_nothing(
     make_transcriber: Callable[..., Transcriber], store: Store, ward_s: str
 ) -> None:
@@ -310,6 +338,48 @@ async def test_a_job_is_gone_when_its_time_is_over_and_so_is_what_nobody_knows_o
     assert before == now - 2 * 3600
     job = Job("job_1", "succeeded", now - 60, now - 50, now, 1.0, 1.0, 1, over)
     assert jobs.expires_s(job) == now + 2 * 3600
+
+
+def row(place: str, state: str) -> dict[str, Any]:
+    """As the engine tells of a job of the client ``me``."""
+    times = {"created": 1.0, "started": None, "ended": 2.0 if state == "cancelled" else None}
+    heard_of = {"seconds": 0.0, "duration": None, "parts": 0}
+    owner = Seal([MASTER]).names("owner", "me")[0]
+    return {"id": "job_1", "state": state, "place": place, "owner": owner, **times, **heard_of}
+
+
+async def test_who_cancels_again_where_the_store_was_away_leaves_no_sound(
+    jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, place = jobs._store, new_place()
+    for name in ("sound", "info", "part-0", "record"):
+        store.write(place, name, [b"something"])
+    engine = Engine(job=row(place, "running"), cancel=None)
+    monkeypatch.setattr(jobs, "_worker", engine)
+
+    async def away(_: str) -> None:
+        engine.answers["job"] = row(place, "cancelled")
+        raise StoreAway
+
+    monkeypatch.setattr(jobs._steps, "end", away)
+    with pytest.raises(StoreAway):
+        await jobs.cancel("me", "job_1")
+    assert store.has(place, "sound")
+    assert (await jobs.cancel("me", "job_1")).state == "cancelled"
+    assert [name for name in ("sound", "info", "part-0", "record") if store.has(place, name)] == ["record"]
+
+
+async def test_what_clients_have_ended_is_forgotten_when_its_time_is_over(
+    jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though no step of it ever came here: it waited, or another machine was at work."""
+    monkeypatch.setattr(jobs, "_worker", Engine(sweep=[]))
+    place = new_place()
+    await jobs._steps.end(place)
+    await jobs.sweep(time.time())
+    assert set(jobs._steps._ended) == {place}
+    await jobs.sweep(time.time() + 2 * 3600 + 1)
+    assert not jobs._steps._ended
 
 
 @pytest.mark.parametrize("full", ["sound", "record"])
