@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
@@ -87,7 +88,7 @@ def place(url: str) -> Place:
         advice = f"pip install 'medasr-service[{extra}]'" if extra else str(error)
         raise UsageError(f"{protocol[1]}:// needs a package that is not installed: {advice}") from None
     except Exception as error:  # each file system has its own
-        raise UsageError(f"{_without_password(url)}: {reason(error)}") from None
+        raise UsageError(f"{_without_password(url)}: {_reason_of(url, error)}") from None
     return Place(url.rstrip("/"), fs, str(path))
 
 
@@ -100,7 +101,17 @@ def _file_system(protocol: str, url: str) -> tuple[Any, Any]:
 
 
 def _without_password(url: str) -> str:
-    return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1@", url)
+    """To the last @: one may be in the password, as may be a slash."""
+    return re.sub(r"(://[^:]*):.*@", r"\1@", url, flags=re.DOTALL)
+
+
+def _reason_of(url: str, error: Exception) -> str:
+    """urllib's words would have what it takes for a port: the half of a password that has a slash in it."""
+    try:
+        _ = urlsplit(url).port
+    except ValueError:
+        return "no host and port can be read in it"
+    return reason(error)
 
 
 def reason(error: BaseException) -> str:

@@ -3,13 +3,16 @@
 import posixpath
 import secrets
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import paramiko
 from fsspec.implementations.sftp import SFTPFileSystem
 
 CONNECT_S = 20.0
+ANSWER_S = 60.0
+KEEPALIVE_S = 15
 AHEAD = 64  # requests of 32 kB that are under way where a file is read
 PART = ".part"  # as of places: what is being written
 
@@ -18,7 +21,7 @@ _making = threading.Lock()
 
 
 def of(url: str) -> tuple["Sftp", str]:
-    """The connection to its host, one for all threads, and the path there.
+    """The connection to its host, one for all threads, and the path there; a new one where that is lost.
 
     Raises ValueError for a password in the URL, which would be in every row; whatever paramiko raises.
     """
@@ -27,9 +30,10 @@ def of(url: str) -> tuple["Sftp", str]:
         raise ValueError("no password in it: use a key, an agent, or FSSPEC_SFTP_PASSWORD")
     name = tuple(sorted(options.items()))
     with _making:
-        if name not in _made:
-            _made[name] = Sftp(timeout=CONNECT_S, **options)
-    return _made[name], str(Sftp._strip_protocol(url))
+        found = _made.get(name)
+        if found is None or not found.is_up:
+            found = _made[name] = Sftp(timeout=CONNECT_S, **options)
+    return found, str(Sftp._strip_protocol(url))
 
 
 class Sftp(SFTPFileSystem):  # type: ignore[misc]
@@ -44,18 +48,35 @@ class Sftp(SFTPFileSystem):  # type: ignore[misc]
         self.client.load_system_host_keys()
         self.client.set_missing_host_key_policy(paramiko.RejectPolicy())
         self.client.connect(self.host, **self.ssh_kwargs)
+        self.client.get_transport().set_keepalive(KEEPALIVE_S)
         self.ftp = self.client.open_sftp()
+        self.ftp.get_channel().settimeout(ANSWER_S)
+
+    @property
+    def is_up(self) -> bool:
+        transport = self.client.get_transport()
+        return bool(transport and transport.is_active() and not self.ftp.get_channel().closed)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Where no answer comes the connection is given up: half of one may lie in it, before the next."""
+        with self._lock:
+            try:
+                yield
+            except TimeoutError:
+                self.client.close()
+                raise
 
     def info(self, path: str, **_: Any) -> dict[str, Any]:
-        with self._lock:
+        with self._alone():
             return dict(super().info(path))
 
     def ls(self, path: str, detail: bool = False, **_: Any) -> list[Any]:
-        with self._lock:
+        with self._alone():
             return list(super().ls(path, detail))
 
     def makedirs(self, path: str, exist_ok: bool = False, mode: int = 0o777) -> None:
-        with self._lock:
+        with self._alone():
             try:
                 super().makedirs(path, exist_ok, mode)
             except OSError:  # another was first
@@ -63,7 +84,7 @@ class Sftp(SFTPFileSystem):  # type: ignore[misc]
                     raise
 
     def cat_file(self, path: str, start: int | None = None, end: int | None = None, **_: Any) -> bytes:
-        with self._lock, self.ftp.open(path, "rb") as file:
+        with self._alone(), self.ftp.open(path, "rb") as file:
             file.prefetch(max_concurrent_requests=AHEAD)
             return bytes(file.read())[start:end]
 
@@ -71,7 +92,7 @@ class Sftp(SFTPFileSystem):  # type: ignore[misc]
         """Whole or not at all; with ``create`` only where there is nothing: else FileExistsError."""
         folder, name = posixpath.split(path)
         part = f"{folder}/.{name[:100]}.{secrets.token_hex(4)}{PART}"
-        with self._lock:
+        with self._alone():
             try:
                 with self.ftp.open(part, "wb") as file:
                     file.write(value)
@@ -94,5 +115,5 @@ class Sftp(SFTPFileSystem):  # type: ignore[misc]
             raise
 
     def _rm(self, path: str) -> None:
-        with self._lock:
+        with self._alone():
             super()._rm(path)

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -214,6 +215,40 @@ def test_no_password_is_in_the_name_of_a_recording(archive: Archive, sftp: str) 
     with pytest.raises(UsageError, match="no password in it") as refused:
         archive.run(source=sftp.replace("sftp://", "sftp://me:secret@"))
     assert "secret" not in refused.value.message
+
+
+@pytest.mark.parametrize("password", ["secret", "sec/ret", "sec@ret", "se@c/r:ret", "s#ecret"])
+@pytest.mark.parametrize("user", ["me", "me@clinic"])
+def test_a_password_is_in_no_message_whatever_is_in_it(user: str, password: str) -> None:
+    pytest.importorskip("paramiko", reason="paramiko is not installed (the extra test)")
+    for protocol in ("sftp", "foo"):
+        with pytest.raises(UsageError) as refused:
+            places.place(f"{protocol}://{user}:{password}@127.0.0.1:1/folder")
+        assert f"{protocol}://{user}@127.0.0.1:1/folder: " in refused.value.message
+        said = refused.value.message.partition("/folder: ")[2]
+        assert not [piece for piece in re.split(r"[/@:#]", password) if f"'{piece}'" in said]
+
+
+def test_a_connection_that_is_lost_or_without_an_answer_is_made_anew(
+    sftp: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from medasr_service.archive import sftp as connections
+
+    monkeypatch.setattr(connections, "_made", {})
+    monkeypatch.setattr(connections, "ANSWER_S", 0.1)
+    first, path = connections.of(sftp)
+    assert connections.of(sftp)[0] is first
+    monkeypatch.setattr(first.ftp, "_send_packet", lambda *_: None)  # which gets no answer
+    with pytest.raises(TimeoutError):
+        first.info(path)
+    monkeypatch.setattr(connections, "ANSWER_S", 60.0)
+    second, _ = connections.of(sftp)
+    assert second is not first
+    assert second.isdir(path)
+    second.client.get_transport().close()
+    third, _ = connections.of(sftp)
+    assert third.isdir(path)
+    third.client.close()
 
 
 def test_captions_lie_beside_the_recordings(archive: Archive) -> None:
