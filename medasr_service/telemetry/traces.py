@@ -46,7 +46,7 @@ def start(version: str) -> None:
     try:
         _provider = otlp.provider(version)
     except ValueError as error:
-        log.error("there are no spans: %s", error)  # it names the variable of OTEL_* that is wrong
+        log.error("there are no spans: %s", error)  # it says what is wrong in OTEL_*
         return
     _tracer = _provider.get_tracer("medasr_service", version)
 

@@ -184,12 +184,15 @@ def test_the_same_request_twice_is_one_job(mine: httpx.Client, others: httpx.Cli
     clip, key = CLIPS[1].path.read_bytes(), {"Idempotency-Key": "order-17"}
     first = submitted(mine, clip, key, response_format="text")
     assert submitted(mine, clip, key, response_format="text") == first
-    assert submitted(others, clip, key, response_format="text") != first
+    foreign = submitted(others, clip, key, response_format="text")
+    assert foreign != first
     assert submitted(mine, clip, response_format="text") != first
     for body, fields in ((clip, {"response_format": "srt"}), (CLIPS[2].path.read_bytes(), {})):
         answer = mine.post("/v1/jobs", files={"file": body}, data=fields, headers=key)
         assert (answer.status_code, answer.json()["error"]["code"]) == (422, "idempotency_key_reused")
     assert ended(mine, first)["status"] == "succeeded"
+    assert ended(others, foreign)["status"] == "succeeded"  # and is charged: not during a test of that
+    assert others.delete(foreign).status_code == 200
 
 
 def place_of(folder: Path, before: set[Path]) -> Path:

@@ -330,22 +330,24 @@ def test_a_key_that_is_refused_after_a_reload_is_asked_for_and_the_job_goes_on(
 
 def test_a_service_that_is_busy_is_asked_again_when_it_says(opened: Opener, with_jobs: Service) -> None:
     """For a job, for a look at it, and for a request."""
-    refused = {"/v1/jobs": 2, "/v1/audio/transcriptions": 1, "look": 1}
+    is_full = True  # until the page has said so
+    refused = {"/v1/jobs": 1, "/v1/audio/transcriptions": 1, "look": 1}
 
     def busy(route: Route) -> None:
         path = route.request.url.removeprefix(opened.url)
         path = "look" if path.count("/") > 2 and "audio" not in path else path
-        if not refused.get(path):
+        status = 429 if path == "/v1/jobs" and is_full else 503
+        if status == 503 and not refused.get(path):
             return route.continue_()
-        refused[path] -= 1
+        refused[path] -= status == 503
         error = {"message": "Too many requests.", "type": "rate_limit_error", "code": "rate_limit_exceeded"}
-        status = 429 if refused[path] else 503
         route.fulfill(status=status, headers={"Retry-After": "1"}, json={"error": error})
 
     page = opened(before=routed("**/v1/**", busy))
     choose(page)
     state_of(page, "The service is busy: soon again")
     shot(page, "busy")
+    is_full = False
     state_of(page, FINISHED)
     assert text_of(page) == said(with_jobs)
     page.set_input_files("#files", SHORT)

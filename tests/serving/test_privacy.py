@@ -507,7 +507,7 @@ def watched(
         MEDASR_JOBS_KEY=base64.b64encode(os.urandom(32)).decode(),
         MEDASR_UPLOAD_IDLE_TIMEOUT_S="2",
         MEDASR_REQUEST_TIMEOUT_S="12",
-        MEDASR_MODEL_TIMEOUT_S="60",
+        MEDASR_MODEL_TIMEOUT_S="600",  # the model may stand still: nobody replaces it
     )
     try:
         service.wait_until_ready()

@@ -31,7 +31,7 @@ class Collector:
         self.spans: list[Received] = []
         self.bodies: list[bytes] = []
         self.sent: list[tuple[dict[str, str], bytes]] = []  # headers and bodies, as they came
-        self.away = False  # it answers as one that is being started
+        self.away = False  # it refuses, and not for a moment: nothing is sent again
         self._came = threading.Condition()
 
     def take(self, body: bytes) -> None:
@@ -86,7 +86,7 @@ def collector() -> Iterator[tuple[Collector, str]]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if found.away:
-                self.send_error(503)
+                self.send_error(400)
                 return
             found.sent.append((dict(self.headers), body))
             found.take(gzip.decompress(body) if self.headers["Content-Encoding"] == "gzip" else body)

@@ -71,7 +71,7 @@ def test_where_there_are_none_nothing_of_opentelemetry_is_imported() -> None:
 @pytest.fixture
 def own(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """For spans of this process: variables."""
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "0.2")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", str(PATIENCE_S))
     yield monkeypatch
     traces.stop()
 
@@ -107,7 +107,6 @@ def test_a_collector_that_says_nothing_holds_no_stop_up(own: pytest.MonkeyPatch)
         mute.bind(("127.0.0.1", 0))
         mute.listen()
         own.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{mute.getsockname()[1]}")
-        own.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", str(PATIENCE_S))
         traces.start("1")
         with traces.span("one"):
             pass
