@@ -41,6 +41,10 @@ class Growing:
         if words:
             self._back = ("\033[A" if below else "") + f"\033[{self._column + 1}G{ERASE_BELOW}"
 
+    def at_line_start(self) -> None:
+        """Something else was written behind what is sure, and ended its line."""
+        self._column = 0
+
     def _taken_back(self) -> str:
         back, self._back = self._back, ""
         return back

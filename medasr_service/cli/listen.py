@@ -114,6 +114,7 @@ async def _print(session: Session, text: Growing) -> None:
             case Failed():
                 text.guess("")
                 print(f"\nmedasr: {event.error.message}", file=sys.stderr)
+                text.at_line_start()
 
 
 def microphone(device: str | int | None, on_audio: Callable[[Waveform], None]) -> AbstractContextManager[Any]:

@@ -24,6 +24,7 @@ class Agreement:
     def __init__(self, context_frames: int) -> None:
         self.boundary = 0.0  # frame; what comes before is given out
         self._context = context_frames
+        self._skipped = 0.0  # frame; nothing before it is given out, whatever was
         self._before: list[Word] = []
         self._last: Word | None = None  # that was given out
         self._heard = float("inf")  # frame up to which the last decode heard; before the first, none is slow
@@ -34,9 +35,13 @@ class Agreement:
 
     def fresh(self, words: Sequence[Word]) -> list[Word]:
         """The words that are not given out yet: those whose middle lies behind the boundary, without the last
-        one given out, should it be heard a little later now, or as the beginning of a longer one.
+        one given out, should it be heard a little later now, or as the beginning of a longer one. What is
+        fresh already stays so.
         """
-        return [rest for word in words for rest in self._rest(word) if _middle(rest) >= self.boundary]
+        found: list[Word] = []
+        for word in words:
+            found += [rest for rest in self._rest(word) if found or _middle(rest) >= self._since(rest)]
+        return found
 
     def push(
         self, words: Sequence[Word], end_frame: int, *, sound_frame: int = 0, forced_frame: int = 0
@@ -68,7 +73,7 @@ class Agreement:
 
     def skip(self, frame: float) -> None:
         """Nothing before this frame will be given out."""
-        self.boundary = max(self.boundary, frame)
+        self.boundary, self._skipped = max(self.boundary, frame), max(self._skipped, frame)
         self._before = self.fresh(self._before)
 
     @property
@@ -86,7 +91,7 @@ class Agreement:
     def _rest(self, word: Word) -> list[Word]:
         """Without what is given out of it: all of the word, its beginning, or nothing."""
         last = self._last
-        if last is None or _start(word) >= _end(last) + REPEAT_FRAMES:
+        if last is None or not word.space or _start(word) >= _end(last) + REPEAT_FRAMES:
             return [word]
         if word.text.casefold() == last.text.casefold():
             return []
@@ -97,6 +102,13 @@ class Agreement:
         frame_s = (word.end - word.start) / (_end(word) - _start(word))
         start = word.start + (tokens[0].start_frame - _start(word)) * frame_s
         return [replace(word, text=word.text[len(last.text) :], start=start, tokens=tokens, space="")]
+
+    def _since(self, word: Word) -> float:
+        """Where the middle of a word may lie: a rest follows at once, before the gap behind what it goes on.
+
+        The rest of an earlier word that begins alike lies before the last one.
+        """
+        return self.boundary if word.space or not self._last else max(_middle(self._last), self._skipped)
 
     def _misses(self, before: Word | None, word: Word) -> bool:
         """Whether the last decode heard a word between these two."""

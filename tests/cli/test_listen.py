@@ -3,10 +3,10 @@
 import asyncio
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -14,8 +14,12 @@ import pytest
 from medasr_service import cli
 from medasr_service.cli import EXIT_OK, EXIT_USAGE, listen, model
 from medasr_service.cli.growing import Growing
+from medasr_service.errors import NotReady
+from medasr_service.live.events import Delta, Event, Failed, Hypothesis
+from medasr_service.live.session import Session
 from medasr_service.model.geometry import Emission, Waveform
 from medasr_service.settings import Settings
+from medasr_service.text.transcript import Word
 from medasr_service.transcriber import Transcriber
 from tests.conftest import CLIPS
 from tests.test_transcriber import GEOMETRY, SENTENCE, VOCABULARY, hear, spell
@@ -109,6 +113,29 @@ def test_on_a_terminal_what_is_not_sure_is_dim_and_rewritten(
         text.add((" " if i else "") + word)
         written += capsys.readouterr().out
         assert terminal(written, columns) == terminal(sure, columns)
+
+
+async def test_a_guess_behind_a_failure_is_taken_back_from_where_it_stands(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stderr", sys.stdout)  # the same terminal
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+
+    class Failing:
+        async def events(self) -> AsyncGenerator[Event, None]:
+            yield Delta(0, (spoken("The lungs"),))
+            yield Failed(0, NotReady("Away."))
+            yield Hypothesis(1, "The hurt")
+            yield Delta(1, (spoken("The heart"),))
+
+    await listen._print(cast(Session, Failing()), Growing())
+    assert terminal(capsys.readouterr().out, 80) == ["The lungs", "medasr: Away.", "The heart"]
+
+
+def spoken(text: str) -> Word:
+    return Word(text, 0.0, 1.0, 0.99, (), written=text)
 
 
 def test_where_nobody_looks_there_is_only_what_is_sure(

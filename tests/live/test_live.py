@@ -131,6 +131,38 @@ def test_a_word_that_has_grown_twice_is_written_once() -> None:
     assert given == ["11", "/12", "/25"]
 
 
+@pytest.mark.parametrize(
+    ("given", "grown", "rest"),
+    [
+        (("▁1", 10), ("1", 12), "1"),  # "1 mg" for "11 mg"
+        (("▁10", 10), ("10", 12), "10"),
+        (("▁5", 10), (".2", 12), ".2"),
+        (("▁5", 10), (".2", 10), ".2"),  # all of it heard two frames earlier now
+        (("▁5", 10), ("th", 13), "th"),
+    ],
+)
+def test_a_short_rest_is_given_out_though_it_is_the_same_again_or_follows_at_once(
+    given: tuple[str, int], grown: tuple[str, int], rest: str
+) -> None:
+    agreement = Agreement(5)
+    short = [pieces(given)]
+    agreement.push(short, 30)
+    assert texts(agreement.push(short, 30)) == [given[0].removeprefix("▁")]
+    long = [pieces((given[0], grown[1] - 2), grown), word("mg", 15, frames=1)]
+    out = [word for _ in range(4) for word in agreement.push(agreement.fresh(long), 34)]  # as a session does
+    assert texts(out) == [rest, "mg"]
+
+
+def test_the_rest_of_an_earlier_word_or_of_what_was_skipped_is_not_given_out() -> None:
+    agreement = Agreement(5)
+    heard = [pieces(("▁5", 4), (".2", 6)), word("5", 10)]
+    agreement.push(heard, 30)
+    assert texts(agreement.push(heard, 30)) == ["5.2", "5"]
+    assert agreement.fresh([pieces(("▁5", 6), (".2", 8)), word("5", 12)]) == []
+    agreement.skip(30)
+    assert agreement.fresh([pieces(("▁5", 10), (".2", 12))]) == []
+
+
 def test_another_word_that_begins_alike_is_given_out_whole() -> None:
     agreement = Agreement(5)
     agreement.push([word("The", 10)], 24)

@@ -178,6 +178,18 @@ def test_what_was_said_last_is_scratched_shown_and_brought_back(speaker: Speaker
     )
 
 
+def test_what_was_held_stands_once_when_a_key_is_pressed(speaker: Speaker) -> None:
+    page = speaker.page
+    speaker.say("Lungs are clear.")
+    speaker.say("next")  # may become a command
+    caret = page.locator("#transcript .caret")
+    expect(caret).to_have_attribute("data-unfinished", " next")
+    page.keyboard.press("F8")
+    reads(page, "Lungs are clear. next")
+    expect(caret).to_have_attribute("data-unfinished", "")
+    speaker.stop()
+
+
 def test_a_command_that_other_words_follow_at_once_was_none(speaker: Speaker) -> None:
     page = speaker.page
     speaker.say("Lungs are clear.")

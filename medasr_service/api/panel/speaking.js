@@ -193,6 +193,7 @@ export class Speaking {
   /** By key, button or menu what could be said. @param {Name} name @param {string} [argument] */
   press(name, argument = "") {
     this.listener.decide();
+    this.dictation.entry.unfinished = "";
     this.perform(name, argument, "");
     this.textEnd = -Infinity;
     changed();
