@@ -20,7 +20,7 @@ from tests.conftest import CLIPS, ROOT, SAMPLE, SAMPLE_TEXT, Service
 
 CPUS = ("neoverse-n1", "max")  # the older has neither i8mm nor bf16; QEMU's "max" has all that it knows
 FILES = [*(clip.path for clip in CLIPS), SAMPLE]
-DIFFERENCE = 3e-6  # of a posterior: sums in another order
+DIFFERENCE = 5e-6  # of a posterior: sums in another order on both machines (3.04e-6 against Zen 4)
 HOUR_S = 3600  # on a machine that is busy with other things
 
 
