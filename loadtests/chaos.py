@@ -82,8 +82,13 @@ def _is_wrong(outcome: Outcome, texts: dict[str, str]) -> bool:
     if outcome.text is None or outcome.kind not in ("plain", "streamed", "native", "live"):
         return False
     if outcome.kind == "live":
-        return likeness(outcome.text, texts[_live(outcome.key)]) < LIVE_LIKENESS
-    return outcome.text != texts[outcome.key]
+        return likeness(outcome.text, expected(outcome, texts)) < LIVE_LIKENESS
+    return outcome.text != expected(outcome, texts)
+
+
+def expected(outcome: Outcome, texts: dict[str, str]) -> str:
+    """What a quiet service answers."""
+    return texts[_live(outcome.key) if outcome.kind == "live" else outcome.key]
 
 
 def _live(key: str) -> str:
@@ -91,13 +96,16 @@ def _live(key: str) -> str:
 
 
 def _live_share(course: Course, texts: dict[str, str]) -> str:
-    heard = [each for each in course.outcomes if each.kind == "live" and each.text is not None]
-    alike = sum(each.text == texts[_live(each.key)] for each in heard)
-    words = [len(texts[_live(each.key)].split()) for each in heard]
-    other = [likeness(each.text or "", texts[_live(each.key)]) for each in heard]
-    changed = sum(count * (1 - like) for count, like in zip(words, other, strict=True))
-    share = 100 * changed / max(1, sum(words))
-    return f"{alike} of {len(heard)} as when it is quiet; {share:.2f} % of {sum(words)} words differ"
+    heard = [
+        (each.text, expected(each, texts))
+        for each in course.outcomes
+        if each.kind == "live" and each.text is not None
+    ]
+    alike = sum(text == other for text, other in heard)
+    words = sum(len(other.split()) for _, other in heard)
+    changed = sum(len(other.split()) * (1 - likeness(text, other)) for text, other in heard)
+    share = 100 * changed / max(1, words)
+    return f"{alike} of {len(heard)} as when it is quiet; {share:.2f} % of {words} words differ"
 
 
 def likeness(text: str, other: str) -> float:
@@ -228,10 +236,7 @@ def _started(log: Path) -> int:
 def _write_course(folder: Path, course: Course, texts: dict[str, str]) -> None:
     rows = [f"{each.at_s:.1f},{each.mib:.1f},{each.descriptors},{each.threads}" for each in course.samples]
     (folder / "chaos.csv").write_text("\n".join(["at_s,mib,descriptors,threads", *rows]) + "\n")
-    lines = [
-        json.dumps({**asdict(each), "expected": texts[_live(each.key) if each.kind == "live" else each.key]})
-        for each in wrong(course, texts)
-    ]
+    lines = [json.dumps({**asdict(each), "expected": expected(each, texts)}) for each in wrong(course, texts)]
     (folder / "wrong.jsonl").write_text("".join(f"{line}\n" for line in lines))
 
 

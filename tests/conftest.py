@@ -209,6 +209,14 @@ def free_port() -> int:
             return port
 
 
+def until(fact: Callable[[], bool]) -> None:
+    """Asks again until it is so."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not fact():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 class Service:
     """`bentoml serve` as users start it, or another ``command``, in a process group of its own."""
 

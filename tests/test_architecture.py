@@ -19,6 +19,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "telemetry": set(),
     "errors": set(),
     "config": set(),
+    "stores": set(),
     "settings": {"config", "errors"},
     "model": {"settings", "errors"},
     "audio": {"model", "errors"},
@@ -34,9 +35,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "live": {"transcriber", "decoding", "audio", "text", "model", "settings", "errors"},
     "conditions": {"decoding", "model", "settings", "version"},
     "evaluation": {"audio", "transcriber", "text", "model", "errors"},
-    "jobs": {"telemetry", "transcriber", "audio", "text", "model", "settings", "errors"},
+    "jobs": {"stores", "telemetry", "transcriber", "audio", "text", "model", "settings", "errors"},
     "archive": {
         *("conditions", "transcriber", "engines", "decoding", "audio", "text", "model", "settings", "errors"),
+        "stores",
     },
     "api": {
         *("accounts", "jobs", "live", "transcriber", "decoding", "audio", "text", "model", "settings"),

@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from medasr_service.archive import fingerprints, places, sources, tables
+from medasr_service.archive import fingerprints, places, sources, tables, unfinished
 from medasr_service.archive.claims import LEASE_S, Beating, Claims
 from medasr_service.archive.places import place
 from medasr_service.archive.plan import Plan, Shard
@@ -146,7 +146,7 @@ def _clear(job: Job) -> None:
             places.remove(job.work.at(f"run-{other}"))
     for folder in (job.folder, job.work):
         for name in places.names(folder):
-            if name.endswith(places.PART) and places.is_old(folder.at(name), LEASE_S):
+            if name.endswith(unfinished.SUFFIX) and places.is_old(folder.at(name), LEASE_S):
                 places.remove(folder.at(name))
 
 

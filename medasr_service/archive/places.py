@@ -2,7 +2,6 @@
 
 import os
 import re
-import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,18 +14,18 @@ from urllib.parse import urlsplit
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
+from medasr_service.archive import unfinished
 from medasr_service.errors import MedASRError, UsageError
+from medasr_service.stores import OBJECT_STORES
 
 EXTRAS = {
     "s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "az": "az", "abfs": "az", "abfss": "az",
     "sftp": "sftp", "ssh": "sftp",
 }  # fmt: skip
 SFTP = ("sftp", "ssh")
-STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "memory"}  # which have no folders
-PUT_IS_ATOMIC = {*STORES, *SFTP}
+PUT_IS_ATOMIC = OBJECT_STORES.union(SFTP)
 TAGS = ("ETag", "etag", "generation", "mtime", "LastModified", "last_modified", "created")
 PROTOCOL = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
-PART = ".part"  # what is being written; a crash may leave it behind
 
 
 class TargetFailed(MedASRError):
@@ -198,7 +197,7 @@ def is_old(place: Place, seconds: float) -> bool:
     try:
         if place.is_local:
             since = os.stat(place.path).st_mtime  # noqa: PTH116
-        elif _is_one_of(place, STORES):
+        elif _is_one_of(place, OBJECT_STORES):
             return False
         else:
             since = place.fs.modified(place.path).timestamp()
@@ -212,21 +211,20 @@ def remove(place: Place) -> None:
         place.fs.rm_file(place.path)
 
 
-def _is_one_of(place: Place, known: set[str]) -> bool:
+def _is_one_of(place: Place, known: frozenset[str]) -> bool:
     protocols = place.fs.protocol
     return bool(known & set([protocols] if isinstance(protocols, str) else protocols))
 
 
 def _make_folder(place: Place) -> None:
-    if not _is_one_of(place, STORES):
+    if not _is_one_of(place, OBJECT_STORES):
         place.fs.makedirs(place.path.rsplit("/", 1)[0], exist_ok=True)
 
 
 @contextmanager
 def _beside(place: Place, data: bytes) -> Iterator[str]:
     """A file in the same folder, on its disk, which is gone afterwards unless it was given its name."""
-    folder, name = place.path.rsplit("/", 1)
-    part = f"{folder}/.{name[:100]}.{secrets.token_hex(4)}{PART}"
+    part = unfinished.beside(place.path)
     try:
         with place.fs.open(part, "wb") as file:
             file.write(data)

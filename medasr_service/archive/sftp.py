@@ -1,7 +1,5 @@
 """sftp://, for many threads, and to hosts that are known: neither is what fsspec's own class does."""
 
-import posixpath
-import secrets
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -10,11 +8,12 @@ from typing import Any
 import paramiko
 from fsspec.implementations.sftp import SFTPFileSystem
 
+from medasr_service.archive import unfinished
+
 CONNECT_S = 20.0
 ANSWER_S = 60.0
 KEEPALIVE_S = 15
 AHEAD = 64  # requests of 32 kB that are under way where a file is read
-PART = ".part"  # as of places: what is being written
 
 _made: dict[tuple[tuple[str, Any], ...], "Sftp"] = {}
 _making = threading.Lock()
@@ -90,8 +89,7 @@ class Sftp(SFTPFileSystem):  # type: ignore[misc]
 
     def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **_: Any) -> None:
         """Whole or not at all; with ``create`` only where there is nothing: else FileExistsError."""
-        folder, name = posixpath.split(path)
-        part = f"{folder}/.{name[:100]}.{secrets.token_hex(4)}{PART}"
+        part = unfinished.beside(path)
         with self._alone():
             try:
                 with self.ftp.open(part, "wb") as file:

@@ -17,13 +17,14 @@ from medasr_service.jobs.record import Asked, Failure, Inspected
 from medasr_service.jobs.sealed import Broken
 from medasr_service.jobs.store import WORK, Store
 from medasr_service.settings import Settings
+from medasr_service.telemetry.account import OK
 from medasr_service.transcriber import Transcriber
 
 MIB = 1 << 20
 READ_BYTES = 1 << 18
 HEARING = ("prepare", "hear")
 OVER = {"done": True, "parts": 0, "seconds": 0.0, "duration": None}
-OK, CANCELLED = "ok", "cancelled"
+CANCELLED = "cancelled"
 MAX_TRIES = 5  # of what fails for no reason of the service's own
 FAILED = "The service failed; its log says why."
 LOST = "The recording was lost; send it again."

@@ -19,13 +19,13 @@ from fsspec.implementations.local import LocalFileSystem
 
 from medasr_service.errors import MedASRError, NoRoom, NotReady
 from medasr_service.jobs.sealed import Broken, Seal
+from medasr_service.stores import OBJECT_STORES
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 READ_BYTES = 1 << 18
 TRIES = 10  # to remove a place in which somebody still moves files
 PLACE = re.compile(r"[0-9a-f]{28}")
 WORK = ("sound", "window-*", "part-*", "info")  # of no use once the result is there; ``info`` goes last
-STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "memory"}  # a file of theirs appears whole
 
 
 def new_place(now_s: float | None = None) -> str:
@@ -55,8 +55,8 @@ class Store:
     def __init__(self, root: str, seal: Seal) -> None:
         """Raises ValueError, or what fsspec raises, where it is none."""
         protocol = root.partition("://")[0] if "://" in root else "file"
-        if protocol not in STORES | {"file"}:
-            raise ValueError(f"neither a folder nor one of {', '.join(sorted(STORES - {'memory'}))}")
+        if protocol not in OBJECT_STORES | {"file"}:
+            raise ValueError(f"neither a folder nor one of {', '.join(sorted(OBJECT_STORES - {'memory'}))}")
         listed: dict[str, Any] = {} if protocol == "file" else {"use_listings_cache": False}  # others write
         self._files, self._root = fsspec.core.url_to_fs(root, **listed)
         self._local = isinstance(self._files, LocalFileSystem)

@@ -74,11 +74,12 @@ class Admission:
         Raises NotReady where no worker comes back, or this call is what takes them down.
         """
         due = self._clock() + PATIENCE * sum(map(len, waveforms)) / self._sample_rate
-        emissions = await self._attempt(waveforms, due + patience_s, self._patient if patience_s else None)
+        queue = self._patient if patience_s else self._waiting
+        emissions = await self._attempt(waveforms, due + patience_s, queue)
         for _ in range(ATTEMPTS - 1):
             if emissions is None:
                 async with self._again:  # alone of those that were there: it shows whose fault it is
-                    emissions = await self._attempt(waveforms, due)
+                    emissions = await self._attempt(waveforms, due, self._waiting)
         if emissions is None:
             raise NotReady("The model has failed on this twice. Try again.", reason="model_lost")
         return emissions
@@ -88,10 +89,9 @@ class Admission:
         self._admit()
 
     async def _attempt(
-        self, waveforms: list[Waveform], due: float, queue: list[_Waiting] | None = None
+        self, waveforms: list[Waveform], due: float, queue: list[_Waiting]
     ) -> list[Emission] | None:
         begun = time.perf_counter()
-        queue = self._waiting if queue is None else queue
         async with self._admitted(sum(map(len, waveforms)), due, queue) as worker:
             admitted = time.perf_counter()
             metrics.WINDOW_WAIT_SECONDS.observe(admitted - begun)

@@ -64,7 +64,7 @@ def context_of(parent: re.Match[str] | None) -> Context:
     if parent is None:
         return Context()
     context = SpanContext(int(parent[1], 16), int(parent[2], 16), True, TraceFlags(int(parent[3], 16) & 1))
-    return set_span_in_context(NonRecordingSpan(context), Context()) if context.is_valid else Context()
+    return within(NonRecordingSpan(context)) if context.is_valid else Context()
 
 
 def within(span: Span) -> Context:

@@ -2,13 +2,12 @@
 
 import os
 import signal
-import time
 from collections.abc import Callable
 
 import httpx
 import pytest
 
-from tests.conftest import PATIENCE_S, Service
+from tests.conftest import PATIENCE_S, Service, until
 from tests.jobs import kills
 from tests.stores import Postgres
 
@@ -20,13 +19,6 @@ FORM = {"response_format": "verbose_json"}
 
 def states(service: Service, jobs: list[str]) -> list[str]:
     return [kills.asked(service, job).json()["status"] for job in jobs]
-
-
-def until(fact: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not fact():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def files(bucket: str) -> set[str]:

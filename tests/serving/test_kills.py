@@ -2,7 +2,6 @@
 
 import signal
 import socket
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -12,7 +11,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.conftest import CLIPS, PATIENCE_S, SAMPLE, SAMPLE_TEXT, Service
+from tests.conftest import CLIPS, PATIENCE_S, SAMPLE, SAMPLE_TEXT, Service, until
 
 pytestmark = pytest.mark.e2e
 
@@ -37,13 +36,6 @@ def text(service: Service) -> str:
         answer = httpx.post(service.url + ROUTE, files={"file": file}, data=fields, timeout=PATIENCE_S)
     assert answer.status_code == 200, answer.text
     return answer.text.strip()
-
-
-def until(fact: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not fact():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def works(model: psutil.Process, since_s: float) -> bool:

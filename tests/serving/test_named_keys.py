@@ -3,7 +3,6 @@
 import base64
 import json
 import signal
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from medasr_service.accounts.keys import digest
 from medasr_service.errors import UsageError
 from medasr_service.serving import accounting
 from medasr_service.settings import Settings
-from tests.conftest import CLIPS, PATIENCE_S, Service
+from tests.conftest import CLIPS, PATIENCE_S, Service, until
 
 pytestmark = pytest.mark.e2e
 
@@ -88,14 +87,6 @@ def clinic(start_service: Callable[..., Service], tmp_path_factory: pytest.TempP
     )
     service.wait_until_ready()
     return Clinic(folder, service)
-
-
-def until(fact: Callable[[], bool]) -> None:
-    """Asks again until it is so."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not fact():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def speak(socket: Connection, seconds: float = 3.0) -> None:

@@ -25,7 +25,7 @@ from websockets.sync.client import connect
 
 from medasr_service.accounts import keys_file
 from medasr_service.accounts.keys import digest
-from tests.conftest import CLIPS, PATIENCE_S, ROOT, Service
+from tests.conftest import CLIPS, PATIENCE_S, ROOT, Service, until
 
 pytestmark = pytest.mark.e2e
 
@@ -259,13 +259,6 @@ def _files(folder: Path, pattern: str = "**/*") -> Iterator[bytes]:
 
 
 # --- What is tried
-
-
-def until(fact: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not fact():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def succeed(watched: Watched) -> None:
