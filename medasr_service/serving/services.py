@@ -21,7 +21,6 @@ from bentoml import IODescriptor
 from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.context import server_context
 from bentoml._internal.marshal import dispatcher
-from bentoml._internal.server.http import traffic
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -36,6 +35,7 @@ from medasr_service.serving import (
     layout,
     logs,
     metrics_folder,
+    middleware,
     preparation,
     secrets,
     shutdown,
@@ -94,32 +94,16 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
     await application()(scope, receive, send)
 
 
-def time_limit(app: ASGIApp, timeout: float) -> ASGIApp:
-    from medasr_service.api.time_limit import TimeLimit
-
-    return TimeLimit(app, timeout)
-
-
-def untraced(app: ASGIApp, **_: Any) -> ASGIApp:
-    return app
-
-
 def hop(app: ASGIApp) -> ASGIApp:
     return Hop(app)
 
 
 dispatcher.Optimizer = Prompt  # type: ignore[misc]  # or a burst of users slows every later file
-# BentoML's own keeps a timer of each request, and with it all of its context, until it would be due.
-traffic.TimeoutMiddleware = time_limit  # type: ignore[misc, assignment]
-if SUPERVISOR is not None:
-    from opentelemetry.instrumentation import asgi
+middleware.install(answers=SUPERVISOR is not None)
+if SUPERVISOR is not None and traces.is_wanted():
+    from _bentoml_impl.server import app as bentoml_app
 
-    # BentoML's own writes down addresses with their queries, and whatever a client calls itself.
-    asgi.OpenTelemetryMiddleware = untraced  # type: ignore[misc, assignment]
-    if traces.is_wanted():
-        from _bentoml_impl.server import app as bentoml_app
-
-        bentoml_app.CorkDispatcher = Traced
+    bentoml_app.CorkDispatcher = Traced
 
 
 def route_labels(app: ASGIApp) -> ASGIApp:

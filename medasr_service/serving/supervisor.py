@@ -141,8 +141,11 @@ def _reason(exit_code: int) -> str:
     return f"status {exit_code}" if exit_code >= 0 else signal.Signals(-exit_code).name
 
 
-def install(listening: Callable[[str], None]) -> None:
-    """BentoML takes this supervisor from now on; ``listening`` is told the address at which it does."""
+def install(listening: Callable[[str], None], *, keep_all: bool = False) -> None:
+    """BentoML takes this supervisor from now on; ``listening`` is told the address at which it does.
+
+    ``keep_all``: its processes get the environment as it is, secrets and all.
+    """
     metrics_folder.install()
 
     def create(
@@ -159,12 +162,12 @@ def install(listening: Callable[[str], None]) -> None:
             return bentoml_circus.ThreadedArbiter(
                 watchers, *_endpoints([]), **{"check_delay": CHECK_S, **arguments}
             )
-        return _create(watchers, **arguments)
+        return _create(watchers, keep_all, **arguments)
 
     bentoml_circus.create_standalone_arbiter = create
 
 
-def _create(watchers: list[Watcher], **arguments: Any) -> Supervisor:
+def _create(watchers: list[Watcher], keep_all: bool, **arguments: Any) -> Supervisor:
     plugins = arguments.get("plugins") or []
     control, events = _endpoints(plugins)
     supervisor = Supervisor(watchers, control, events, **{"check_delay": CHECK_S, **arguments})
@@ -176,7 +179,8 @@ def _create(watchers: list[Watcher], **arguments: Any) -> Supervisor:
         watcher.respawn = True  # also in a container: one that dies costs what it did, not everything
         watcher.stop_children = False  # a process ends its own children, once it needs them no more
         watcher.hooks |= {"after_reap": supervisor.ended}
-        watcher.env = secrets.without(watcher.env, keep_keys=watcher.name == ENTRY)
+        if not keep_all:
+            watcher.env = secrets.without(watcher.env, keep_keys=watcher.name == ENTRY)
         watcher.env |= {shutdown.PARENT: str(os.getpid()), shutdown.SOCKETS: sockets}
     secrets.wipe()
     return supervisor

@@ -108,10 +108,10 @@ def test_nothing_of_a_request_is_kept_until_its_limit() -> None:
 def test_bentoml_takes_this_limit_and_not_its_own() -> None:
     from bentoml._internal.server.base_app import BaseAppFactory
 
-    from medasr_service.serving import services
+    from medasr_service.serving import middleware, services  # noqa: F401  # that installs it
 
     class Factory(BaseAppFactory):
         name = "any"
 
-    [middleware] = Factory(timeout=5).middlewares
-    assert vars(middleware)["cls"] is services.time_limit
+    [found] = Factory(timeout=5).middlewares
+    assert vars(found)["cls"] is middleware.time_limit
