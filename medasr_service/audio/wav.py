@@ -88,7 +88,7 @@ def survey(file: BinaryIO) -> list[Part]:
 
 def _head(file: BinaryIO, at: int) -> _Head:
     order = riff.BYTE_ORDERS[riff.read(file, at, 4)]
-    riff_end = at + 8 + struct.unpack(f"{order}I", riff.read(file, at + 4, 4))[0]
+    riff_end = at + 8 + struct.unpack(f"{order}I", riff.read(file, at + 4, 4).ljust(4, b"\0"))[0]
     form, fact, long_size = b"", b"", 0
     for chunk in riff.chunks(file, at + 12, order):
         if chunk.name == b"fmt ":

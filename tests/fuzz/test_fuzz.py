@@ -35,6 +35,13 @@ def test_a_mutated_recording_is_heard_or_refused_with_a_sentence(recordings: lis
     assert "MemoryError" not in found
 
 
+@pytest.mark.filterwarnings("ignore:.*encountered in:RuntimeWarning")
+def test_no_reader_stumbles_at_a_recording_that_ends_in_its_first_bytes(recordings: list[bytes]) -> None:
+    kinds = {data[:12]: data for data in recordings}.values()
+    found = {(data[:4], size): hear(data[:size]) for data in kinds for size in range(1, 65)}
+    assert {where: what for where, what in found.items() if what.startswith("stumbles")} == {}
+
+
 @pytest.mark.parametrize("name", TARGETS)
 @pytest.mark.filterwarnings("ignore:.*encountered in:RuntimeWarning")
 def test_no_mutation_makes_a_reader_stumble(name: str, recordings: list[bytes]) -> None:
