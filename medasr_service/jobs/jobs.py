@@ -13,10 +13,11 @@ from typing import Any, BinaryIO
 from medasr_service.audio.reader import in_thread
 from medasr_service.errors import Busy, InvalidRequest, JobNotFound, MedASRError, NotReady
 from medasr_service.jobs import sealed, webhook
+from medasr_service.jobs.books import Ledger
 from medasr_service.jobs.outward import Allowed
 from medasr_service.jobs.record import SEGMENTS, STATES, Asked, Failure, Heard, Job
 from medasr_service.jobs.sealed import Seal
-from medasr_service.jobs.steps import Ledger, Steps, blocks_of
+from medasr_service.jobs.steps import Steps, blocks_of
 from medasr_service.jobs.store import WORK, Store, made_s, new_place
 from medasr_service.jobs.worker import Worker
 from medasr_service.settings import Settings
@@ -72,7 +73,7 @@ class Jobs:
         spool: Callable[[], BinaryIO],
         model: tuple[str, str],
         *,
-        ledger: Ledger | None = None,
+        ledger: Ledger,
         webhook_retries_s: Sequence[float] = webhook.RETRIES_S,
     ) -> None:
         self._settings = settings
@@ -152,22 +153,28 @@ class Jobs:
 
     async def cancel(self, client: str, number: str) -> Job:
         """What was heard of it goes at once, with its sound; one that is over stays as it is."""
-        job = await self.job(client, number)
-        if not job.over:
-            await self._worker.call("cancel", number)
-            await self._steps.end(job.place)
-            job = await self.job(client, number)
-        if job.state == "cancelled":  # also who asks again: the store may have been away
+        job = await self._stopped(client, number)
+        if job.state == "cancelled":
             await in_thread(self._store.remove, job.place, *WORK, "result")
         return job
 
     async def delete(self, client: str, number: str) -> None:
-        """Its sound and its text are gone when this returns."""
-        job = await self.job(client, number)
-        await self._worker.call("delete", number)
-        if not job.over:
-            await self._steps.end(job.place)
+        """Its sound and its text are gone when this returns; it itself last, so that who finds the store away
+        can ask again.
+        """
+        job = await self._stopped(client, number)
         await in_thread(self._store.remove, job.place)
+        await self._worker.call("delete", number)
+
+    async def _stopped(self, client: str, number: str) -> Job:
+        """The job, of which nothing is under way any more; also for who asks again."""
+        job = await self.job(client, number)
+        if not job.over:
+            await self._worker.call("cancel", number)
+            job = await self.job(client, number)
+        if job.state == "cancelled":
+            await self._steps.end(job.place)
+        return job
 
     async def asked(self, job: Job) -> Asked:
         return Asked.model_validate_json(await self._load(job, "record"))
@@ -194,6 +201,7 @@ class Jobs:
         before_s = now_s - self._settings.jobs_ttl_h * 3600
         self._steps.swept(before_s)
         for place in await self._worker.call("sweep", before_s, now_s - SETTLED_S):
+            await self._steps.settle(place)
             await in_thread(self._store.remove, place)
         begun_s = now_s - self._settings.request_timeout_s - SETTLED_S  # an upload of then has ended
         lying = [place for place in await in_thread(self._store.places) if made_s(place) < begun_s]

@@ -51,6 +51,13 @@ class Heard(Sealed):
     model: str
 
 
+class Ending(Sealed):
+    """``outcome``: OK, or a code; ``audio_s`` were charged until then."""
+
+    outcome: str
+    audio_s: float
+
+
 class Failure(Sealed):
     status: int
     type: str

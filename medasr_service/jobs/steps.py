@@ -6,11 +6,12 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import aclosing, suppress
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO
 
 from medasr_service.audio.reader import in_thread
 from medasr_service.errors import InvalidRequest, MedASRError, NotReady, RateLimited, UrlRefused
 from medasr_service.jobs import outward, webhook
+from medasr_service.jobs.books import CANCELLED, Books, Ledger
 from medasr_service.jobs.hearing import Hearing
 from medasr_service.jobs.outward import Allowed, Unreachable
 from medasr_service.jobs.record import Asked, Failure, Inspected
@@ -24,26 +25,11 @@ MIB = 1 << 20
 READ_BYTES = 1 << 18
 HEARING = ("prepare", "hear")
 OVER = {"done": True, "parts": 0, "seconds": 0.0, "duration": None}
-CANCELLED = "cancelled"
 MAX_TRIES = 5  # of what fails for no reason of the service's own
 FAILED = "The service failed; its log says why."
-LOST = "The recording was lost; send it again."
+LOST, LOST_CODE = "The recording was lost; send it again.", "recording_lost"
 
 log = logging.getLogger("bentoml.medasr")
-
-
-class Ledger(Protocol):
-    """Whose sound it is. A key is charged once, when its job begins; one that fails is given it back."""
-
-    async def charge(self, key: str | None, audio_s: float) -> None:
-        """Raises RateLimited, AudioTooLong: then nothing was charged."""
-        ...
-
-    async def give_back(self, key: str | None, audio_s: float) -> None: ...
-
-    def ended(self, asked: Asked, outcome: str, audio_s: float) -> None:
-        """``outcome``: OK, or a code; of ``audio_s`` nothing was charged where it failed."""
-        ...
 
 
 class Steps:
@@ -57,14 +43,14 @@ class Steps:
         settings: Settings,
         spool: Callable[[], BinaryIO],
         model: tuple[str, str],
-        ledger: Ledger | None = None,
+        ledger: Ledger,
     ) -> None:
         self._store = store
         self._transcriber = transcriber
         self._settings = settings
         self._spool = spool
         self._model = model
-        self._ledger = ledger
+        self._books = Books(store, ledger)
         self._urls = Allowed(settings.job_url_hosts)
         self._webhooks = Allowed(settings.job_webhook_hosts)
         self._hearings: dict[str, Hearing] = {}
@@ -131,16 +117,18 @@ class Steps:
             await hearing.close()
 
     async def end(self, place: str) -> None:
-        """Nothing more is done of it, nor written."""
+        """Nothing more is done of it, nor written; once more, where that raises."""
         self._ended[place] = time.time()
         if steps := self._under_way.get(place):
             for step in steps:
                 step.cancel()
             await asyncio.wait(set(steps))
         await self.forget(place)
-        if self._ledger and (kept := await in_thread(self._store.load, place, "record")):
-            asked = Asked.model_validate_json(kept)
-            self._ledger.ended(asked, CANCELLED, await self._duration_s(place))
+        await self.settle(place)
+
+    async def settle(self, place: str) -> None:
+        """Of one that is over: whose end nobody has written down was cancelled."""
+        await self._books.cancel(place)
 
     async def _cancelled(self, place: str) -> None:
         """Here, or on another machine, while this one was at work: what it has written since goes, too."""
@@ -152,6 +140,7 @@ class Steps:
     def swept(self, before_s: float) -> None:
         """Nothing of what was ended before then comes any more, wherever it was at work."""
         self._ended = {place: ended_s for place, ended_s in self._ended.items() if ended_s >= before_s}
+        self._books.swept(before_s)
 
     async def forget_all(self) -> None:
         for place in list(self._hearings):
@@ -165,14 +154,7 @@ class Steps:
             return {"done": False}
         hearing = await self._hearing(place)
         found = await hearing.inspect(asked)
-        if self._ledger:
-            await self._ledger.charge(asked.key, found.info.duration)
-        try:
-            await in_thread(self._store.write, place, "info", found.written())
-        except BaseException:
-            if self._ledger:
-                await self._ledger.give_back(asked.key, found.info.duration)
-            raise
+        await self._books.charge(place, asked, found)
         return {"done": False}
 
     async def _hear(self, place: str, number: int) -> dict[str, Any]:
@@ -187,23 +169,18 @@ class Steps:
         """The sound is of no use any more, and goes."""
         await self.forget(place)
         self._tries.pop(place, None)
-        asked = await self._asked(place)
-        failed = await self._failure(place)
-        audio_s = await self._duration_s(place)
-        await in_thread(self._store.remove, place, *WORK)  # first: who does this again gives nothing back
-        if self._ledger:
-            if failed:
-                await self._ledger.give_back(asked.key, audio_s)
-            self._ledger.ended(asked, failed or OK, audio_s)
-        return {"failed": failed, "webhook": bool(asked.webhook_url), "ended": time.time()}
+        asked = await self._record(place)
+        outcome = await self._books.close(place, asked, await self._outcome(place)) if asked else LOST_CODE
+        webhook = bool(asked and asked.webhook_url and outcome != CANCELLED)
+        return {"failed": None if outcome == OK else outcome, "webhook": webhook, "ended": time.time()}
 
     async def _give_up(self, place: str) -> dict[str, Any]:
         await self._fail(place, MedASRError(FAILED))
         return await self._finish(place)
 
     async def _post(self, place: str, job: str, failed: bool, ended_s: float) -> str:
-        asked, secret = await self._asked(place), self._settings.job_webhook_secret
-        if not asked.webhook_url or not secret:
+        asked, secret = await self._record(place), self._settings.job_webhook_secret
+        if not asked or not asked.webhook_url or not secret:
             return "failed"
         number, body = webhook.message(job, place, failed=failed, ended_s=ended_s)
         try:
@@ -216,23 +193,22 @@ class Steps:
     async def _fail(self, place: str, error: MedASRError) -> None:
         await in_thread(self._store.write, place, "failure", Failure.of(error).written())
 
-    async def _failure(self, place: str) -> str | None:
-        """Its code; None where there is a result."""
+    async def _outcome(self, place: str) -> str:
+        """OK where there is a result; else the failure's code."""
         if await in_thread(self._store.has, place, "result"):
-            return None
+            return OK
         failure = await in_thread(self._store.load, place, "failure")
         return (failure and Failure.model_validate_json(failure).code) or "server_error"
 
-    async def _duration_s(self, place: str) -> float:
-        """Of what was charged."""
-        info = await in_thread(self._store.load, place, "info")
-        return Inspected.model_validate_json(info).info.duration if info else 0.0
-
     async def _asked(self, place: str) -> Asked:
+        if asked := await self._record(place):
+            return asked
+        raise MedASRError(LOST)
+
+    async def _record(self, place: str) -> Asked | None:
+        """None where its client has deleted it meanwhile."""
         kept = await in_thread(self._store.load, place, "record")
-        if kept is None:
-            raise MedASRError(LOST)
-        return Asked.model_validate_json(kept)
+        return Asked.model_validate_json(kept) if kept else None
 
     async def _hearing(self, place: str) -> Hearing:
         if place not in self._hearings:
@@ -250,7 +226,7 @@ class Steps:
             for block in self._store.read(place, "sound"):
                 file.write(block)
         except (FileNotFoundError, Broken):
-            raise InvalidRequest(LOST, code="recording_lost", status=500) from None
+            raise InvalidRequest(LOST, code=LOST_CODE, status=500) from None
         file.seek(0)
 
     async def _fetch(self, place: str, url: str) -> None:

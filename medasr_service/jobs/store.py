@@ -2,7 +2,7 @@
 
 Each job has a place, named by a time and chance alone, and in it a few files: what was asked (``record``),
 the ``sound``, what the model has said of each window (``window-7``), segments (``part-3``), and at the end
-the ``result`` or the ``failure``.
+the ``result`` or the ``failure``, and how it ended (``ending``).
 """
 
 import errno

@@ -65,4 +65,4 @@ def test_what_a_machine_leaves_when_it_dies_another_finishes(
         assert "".join(map(str, deltas)) == direct.json()["text"]
     listed = kills.asked(left, "/v1/jobs").json()["data"]
     assert sorted(f"/v1/jobs/{each['id']}" for each in listed) == sorted(jobs)
-    assert files(s3) == {"record", "result"}
+    assert files(s3) == {"record", "ending", "result"}

@@ -226,7 +226,7 @@ def test_what_is_cancelled_is_shown_and_has_no_sound(mine: httpx.Client, folder:
     job = submitted(mine, LONG)
     ended(mine, job, "running")
     assert mine.post(f"{job}/cancel").json()["status"] == "cancelled"
-    assert {path.name for path in place_of(folder, before).iterdir()} == {"record"}
+    assert {path.name for path in place_of(folder, before).iterdir()} == {"record", "ending"}
     for path in ("/result", "/events"):
         answer = mine.get(job + path)
         assert (answer.status_code, answer.json()["error"]["code"]) == (409, "job_cancelled")

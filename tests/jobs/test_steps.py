@@ -39,7 +39,7 @@ def place(store: Store, options: Options) -> str:
 
 
 def steps(store: Store, transcriber: Transcriber, **settings: Any) -> Steps:
-    return Steps(store, transcriber, Settings(**settings), io.BytesIO, MODEL)
+    return Steps(store, transcriber, Settings(**settings), io.BytesIO, MODEL, Book())
 
 
 async def heard(doing: Steps, place: str) -> dict[str, Any]:
@@ -117,6 +117,22 @@ class Book:
 DURATION_S = len(CLIPS[0].waveform) / 16_000
 
 
+def away(*_: object, **__: object) -> None:
+    """A store that cannot be reached."""
+    raise OSError(errno.ESTALE, "Stale file handle")
+
+
+def again(store: Store, place: str) -> str:
+    """Another job with the same recording."""
+    other = new_place()
+    for name in ("sound", "record"):
+        kept = store.load(place, name)
+        if kept is None:
+            kept = CLIPS[0].path.read_bytes()
+        store.write(other, name, [kept])
+    return other
+
+
 @pytest.fixture
 def ward_s(store: Store, options: Options) -> str:
     """A job of the key ward-3."""
@@ -185,9 +201,6 @@ async def test_a_store_that_is_away_at_the_end_costs_no_second_line_and_gives_ba
     doing = charging(store, make_transcriber(), book)
     await doing("prepare", [ward_s])
 
-    def away(*_: object, **__: object) -> None:
-        raise OSError(errno.ESTALE, "Stale file handle")
-
     for question in ("rm", "glob"):  # before anything is gone, and after the sound is
         with monkeypatch.context() as outage:
             outage.setattr(store._files, question, away)
@@ -222,6 +235,75 @@ async def test_what_a_client_ends_stays_charged_as_a_request_that_is_hung_up_on(
     await doing.end(ward_s)
     assert book.charged["ward-3"] == pytest.approx(DURATION_S, abs=0.01)
     assert book.outcomes == [("17", "cancelled", True)]
+
+
+async def test_a_job_that_is_cancelled_while_its_end_is_tried_again_has_one_line(
+    make_transcriber: Callable[..., Transcriber], store: Store, ward_s: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever machine its client has asked."""
+    for at, machine in enumerate(("this one", "another")):
+        book = Book()
+        doing = charging(store, make_transcriber(), book)
+        ending = doing if machine == "this one" else charging(store, make_transcriber(), book)
+        place = ward_s if not at else again(store, ward_s)
+        await doing("prepare", [place])
+        with monkeypatch.context() as outage:
+            outage.setattr(store._files, "cat_file", away)
+            with pytest.raises(StoreAway):
+                await doing("finish", [place])
+        await ending.end(place)
+        store.remove(place, *WORK, "result")
+        await doing("finish", [place])
+        assert book.outcomes == [("17", "cancelled", True)]
+        assert book.charged["ward-3"] == pytest.approx(DURATION_S, abs=0.01)
+
+
+async def test_who_goes_on_with_an_end_says_the_same_again_and_the_same_process_says_it_once(
+    make_transcriber: Callable[..., Transcriber], store: Store, ward_s: str
+) -> None:
+    book = Book()
+    doing = charging(store, make_transcriber(), book)
+    await heard(doing, ward_s)
+    for _ in range(2):  # the engine has died meanwhile
+        await doing("finish", [ward_s])
+    assert book.outcomes == [("17", "ok", True)]
+    await charging(store, make_transcriber(), book)("finish", [ward_s])  # all have
+    assert book.outcomes == [("17", "ok", True)] * 2
+
+
+async def test_the_end_of_a_job_that_was_deleted_is_not_tried_for_hours(
+    make_transcriber: Callable[..., Transcriber], store: Store, ward_s: str
+) -> None:
+    book = Book()
+    doing = charging(store, make_transcriber(), book)
+    store.remove(ward_s)
+    for name in ("finish", "give_up"):
+        assert not (await doing(name, [ward_s]))["webhook"]
+    assert await doing("post", [ward_s, "job_1", False, 1.0]) == "failed"
+    assert book.outcomes == []
+
+
+async def test_a_process_that_leaves_while_it_charges_gives_back_only_what_is_charged_again(
+    make_transcriber: Callable[..., Transcriber], store: Store, ward_s: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book, write = Book(), store.write
+    written, leaving = threading.Event(), threading.Event()
+
+    def slow(where: str, name: str, *rest: Any, **about: Any) -> None:
+        write(where, name, *rest, **about)
+        if name == "info":
+            written.set()
+            assert leaving.wait(PATIENCE_S)
+
+    monkeypatch.setattr(store, "write", slow)
+    step = asyncio.create_task(charging(store, make_transcriber(), book)("prepare", [ward_s]))
+    assert await asyncio.to_thread(written.wait, PATIENCE_S)
+    step.cancel()
+    await asyncio.sleep(0)
+    leaving.set()
+    await asyncio.gather(step, return_exceptions=True)
+    await heard(charging(store, make_transcriber(), book), ward_s)
+    assert book.charged["ward-3"] == pytest.approx(DURATION_S, abs=0.01)
 
 
 async def test_what_is_ended_on_another_machine_leaves_no_text_behind_on_this_one(
@@ -312,13 +394,20 @@ class Engine:
 
     async def call(self, name: str, *arguments: Any) -> Any:
         self.asked.append((name, *arguments))
+        if name == "cancel":
+            self.answers["job"] = {**self.answers["job"], "state": "cancelled", "ended": 2.0}
         return self.answers[name]
 
 
 @pytest.fixture
-def jobs(make_transcriber: Callable[..., Transcriber], tmp_path: Path) -> Jobs:
+def book() -> Book:
+    return Book()
+
+
+@pytest.fixture
+def jobs(make_transcriber: Callable[..., Transcriber], tmp_path: Path, book: Book) -> Jobs:
     settings = Settings(jobs=True, jobs_dir=str(tmp_path / "jobs"), jobs_key=kills.KEY, jobs_ttl_h=2)
-    return Jobs(settings, make_transcriber(), io.BytesIO, MODEL)
+    return Jobs(settings, make_transcriber(), io.BytesIO, MODEL, ledger=book)
 
 
 async def test_a_job_is_gone_when_its_time_is_over_and_so_is_what_nobody_knows_of(
@@ -348,25 +437,42 @@ def row(place: str, state: str) -> dict[str, Any]:
     return {"id": "job_1", "state": state, "place": place, "owner": owner, **times, **heard_of}
 
 
-async def test_who_cancels_again_where_the_store_was_away_leaves_no_sound(
-    jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("asked_for", ["cancel", "delete"])
+async def test_who_asks_again_where_the_store_was_away_leaves_no_sound_and_one_line_in_the_audit(
+    jobs: Jobs, book: Book, monkeypatch: pytest.MonkeyPatch, options: Options, asked_for: str
 ) -> None:
     store, place = jobs._store, new_place()
-    for name in ("sound", "info", "part-0", "record"):
+    store.write(place, "record", Asked(options=options, fields={}, audit="17").written())
+    for name in ("sound", "part-0"):
         store.write(place, name, [b"something"])
-    engine = Engine(job=row(place, "running"), cancel=None)
+    engine = Engine(job=row(place, "running"), cancel=None, delete=None)
     monkeypatch.setattr(jobs, "_worker", engine)
+    ask = jobs.cancel if asked_for == "cancel" else jobs.delete
+    for question in ("cat_file", "rm"):
+        with monkeypatch.context() as outage:
+            outage.setattr(store._files, question, away)
+            with pytest.raises(StoreAway):
+                await ask("me", "job_1")
+        assert store.has(place, "sound")
+        assert ("delete", "job_1") not in engine.asked
+    for _ in range(2):
+        await ask("me", "job_1")
+    assert book.outcomes == [("17", "cancelled", False)]
+    left = [name for name in ("sound", "part-0", "record") if store.has(place, name)]
+    assert left == (["record"] if asked_for == "cancel" else [])
+    assert engine.asked.count(("cancel", "job_1")) == 1
 
-    async def away(_: str) -> None:
-        engine.answers["job"] = row(place, "cancelled")
-        raise StoreAway
 
-    monkeypatch.setattr(jobs._steps, "end", away)
-    with pytest.raises(StoreAway):
-        await jobs.cancel("me", "job_1")
-    assert store.has(place, "sound")
-    assert (await jobs.cancel("me", "job_1")).state == "cancelled"
-    assert [name for name in ("sound", "info", "part-0", "record") if store.has(place, name)] == ["record"]
+async def test_a_job_whose_end_nobody_wrote_down_is_in_the_audit_when_it_goes(
+    jobs: Jobs, book: Book, monkeypatch: pytest.MonkeyPatch, options: Options
+) -> None:
+    """Its machine died just when it was cancelled; or it waited, and nobody asked again."""
+    place = new_place()
+    jobs._store.write(place, "record", Asked(options=options, fields={}, audit="17").written())
+    monkeypatch.setattr(jobs, "_worker", Engine(sweep=[place], places=[]))
+    await jobs.sweep(time.time())
+    assert book.outcomes == [("17", "cancelled", False)]
+    assert jobs._store.places() == []
 
 
 async def test_what_clients_have_ended_is_forgotten_when_its_time_is_over(
