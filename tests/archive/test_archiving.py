@@ -5,6 +5,7 @@ import logging
 import os
 import re
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from medasr_service.archive import places, worker
 from medasr_service.archive.places import Place, SourceFailed, TargetFailed
 from medasr_service.errors import UsageError
 from tests.archive.conftest import SHORT, Archive, Watcher
-from tests.conftest import CLIPS
+from tests.conftest import CLIPS, PATIENCE_S
 
 pytestmark = pytest.mark.usefixtures("one_engine")
 
@@ -249,6 +250,38 @@ def test_a_connection_that_is_lost_or_without_an_answer_is_made_anew(
     third, _ = connections.of(sftp)
     assert third.isdir(path)
     third.client.close()
+
+
+@pytest.mark.parametrize("channels", [2, 1])
+def test_a_long_recording_holds_up_no_question_unless_the_server_allows_one_channel(
+    sftp: str, monkeypatch: pytest.MonkeyPatch, channels: int
+) -> None:
+    import paramiko
+
+    from medasr_service.archive import sftp as connections
+
+    monkeypatch.setattr(connections, "_made", {})
+    left, channel = iter(range(channels)), connections.Sftp._channel
+
+    def allowed(self: connections.Sftp) -> paramiko.SFTPClient:
+        if next(left, None) is None:
+            raise paramiko.ChannelException(1, "Administratively prohibited")
+        return channel(self)
+
+    monkeypatch.setattr(connections.Sftp, "_channel", allowed)
+    connection, path = connections.of(sftp)
+    connection.pipe_file(f"{path}/a", b"sound")
+    with ThreadPoolExecutor(2) as pool:
+        with connection._reading:  # as for as long as one is read
+            reading = pool.submit(connection.cat_file, f"{path}/a")
+            asking = pool.submit(connection.info, f"{path}/a")
+            if channels == 2:
+                assert asking.result(PATIENCE_S)["size"] == 5
+            assert not reading.done()
+            assert asking.done() is (channels == 2)
+        assert reading.result(PATIENCE_S) == b"sound"
+        assert asking.result(PATIENCE_S)["size"] == 5
+    connection.client.close()
 
 
 def test_captions_lie_beside_the_recordings(archive: Archive) -> None:
