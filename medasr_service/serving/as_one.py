@@ -13,11 +13,11 @@ from http.client import HTTPConnection, HTTPException
 
 import bentoml
 from _bentoml_impl.server import app as bentoml_app
-from _bentoml_impl.server.proxy import create_proxy_app
+from _bentoml_impl.server import proxy
 
 from medasr_service import settings
 from medasr_service.serving import logs, middleware, shutdown, supervisor
-from medasr_service.serving.front import Front, without_pages
+from medasr_service.serving.front import Front, patient, without_pages
 
 SETTINGS = settings.load()
 PORT = SETTINGS.port or settings.PORTS["medasr"]
@@ -30,7 +30,8 @@ OF_THE_PROXY = ("BENTOML_CONFIG", "BENTOML_CONFIG_OPTIONS", "BENTOML_RUNNER_MAP"
 logs.set_up(SETTINGS.log_format)
 middleware.install(answers=SUPERVISOR is not None)
 supervisor.install(lambda host: None, keep_all=True)
-bentoml_app.create_proxy_app = lambda service: without_pages(create_proxy_app(service))
+bentoml_app.create_proxy_app = lambda service: without_pages(proxy.create_proxy_app(service))
+proxy._check_health = patient(proxy._check_health)
 
 
 def _check_keys() -> None:

@@ -6,6 +6,8 @@ the service asks for it: an answer that comes before would be lost where the pro
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.routing import Route
@@ -82,3 +84,17 @@ def without_pages(proxy: Starlette) -> Starlette:
         each for each in proxy.routes if isinstance(each, Route) and "path" in each.param_convertors
     ]
     return proxy
+
+
+def patient(check: Callable[..., Awaitable[bool]]) -> Callable[..., Awaitable[bool]]:
+    """BentoML's question whether the service is there: on a slow machine its port is, seconds before it
+    answers, and that is no reason to end it.
+    """
+
+    async def asked(*about: Any) -> bool:
+        try:
+            return await check(*about)
+        except TimeoutError:
+            return False
+
+    return asked

@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.types import Message, Receive, Scope, Send
 
-from medasr_service.serving.front import Front
+from medasr_service.serving.front import Front, patient
 from tests.conftest import PATIENCE_S, http_scope
 
 Headers = list[tuple[bytes, bytes]]
@@ -129,3 +129,14 @@ async def test_a_time_limit_ends_both() -> None:
     front.cancel()
     assert isinstance((await asyncio.gather(front, return_exceptions=True))[0], asyncio.CancelledError)
     assert ended.is_set()
+
+
+async def test_a_service_that_is_slow_to_answer_at_first_is_waited_for() -> None:
+    answers: Iterator[bool | TimeoutError] = iter((TimeoutError(), False, True))
+
+    async def check(_: str) -> bool:
+        if isinstance(answer := next(answers), TimeoutError):
+            raise answer
+        return answer
+
+    assert [await patient(check)("/livez") for _ in range(3)] == [False, False, True]
