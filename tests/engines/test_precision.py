@@ -14,7 +14,7 @@ from medasr_service import engines
 from medasr_service.decoding import ctc
 from medasr_service.decoding.ctc import Vocabulary
 from medasr_service.engines import Engine
-from medasr_service.engines.int8 import Int8Linear
+from medasr_service.engines.int8 import Int8Products
 from medasr_service.engines.network import SILU_LEAST
 from medasr_service.engines.torch_ctc import TorchCTC
 from medasr_service.model.checkpoint import Checkpoint
@@ -71,11 +71,12 @@ def test_in_int8_a_recording_alone_has_the_tokens_that_it_has_in_a_batch(
         assert np.abs(np.exp(alone) - np.exp(together)).sum(axis=1).mean() < MAX_MOVED
 
 
-def product(linear: Int8Linear, hidden: Waveform, folder: Path) -> Waveform:
-    """What ONNX Runtime makes of it."""
+def product(linear: torch.nn.Linear, least: float, hidden: Waveform, folder: Path) -> Waveform:
+    """What ONNX Runtime makes of it, [rows, in] to [rows, out]."""
+    products = Int8Products([linear], least, 1.0).eval()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own
-        program = torch.onnx.export(linear.eval(), (torch.from_numpy(hidden),), dynamo=True, verbose=False)
+        program = torch.onnx.export(products, (torch.from_numpy(hidden),), dynamo=True, verbose=False)
     assert program is not None
     program.save(str(folder / "product.onnx"))
     session = onnxruntime.InferenceSession(folder / "product.onnx", providers=["CPUExecutionProvider"])
@@ -83,17 +84,17 @@ def product(linear: Int8Linear, hidden: Waveform, folder: Path) -> Waveform:
     return np.asarray(got)
 
 
-@pytest.mark.parametrize("least", [float("-inf"), SILU_LEAST])
+@pytest.mark.parametrize("least", [float("-inf"), SILU_LEAST, 0.0])
 def test_a_product_in_int8_is_exact_to_a_hundredth_for_quiet_frames_too(
     tmp_path: Path, rng: np.random.Generator, least: float
 ) -> None:
     """A range for all frames together, which the loud one would set, leaves nothing of the quiet ones."""
     torch.manual_seed(0)
     linear = torch.nn.Linear(256, 64)
-    hidden = rng.normal(0, 1, (1, 40, 256)).astype(np.float32)
-    hidden[0, 0] *= 1000
+    hidden = rng.normal(0, 1, (40, 256)).astype(np.float32)
+    hidden[0] *= 1000
     hidden = np.maximum(hidden, least, dtype=np.float32)
-    got = product(Int8Linear(linear, least), hidden, tmp_path)
+    got = product(linear, least, hidden, tmp_path)
     expected = linear(torch.from_numpy(hidden)).detach().numpy()
     error = np.abs(got - expected).mean(axis=-1) / np.abs(expected).mean(axis=-1)
     assert 0 < error.max() < 0.015
@@ -103,8 +104,8 @@ def test_the_largest_sums_of_int8_are_exact_on_this_cpu(tmp_path: Path) -> None:
     """x86 without VNNI adds two products in 16 bits, and would stop at 32,767 without a word."""
     linear = torch.nn.Linear(64, 32, bias=False)
     linear.weight.data = torch.full((32, 64), 0.5)
-    hidden = np.full((1, 8, 64), 3.0, np.float32)  # with least = 0 each becomes LARGEST, each weight WEIGHT
-    got = product(Int8Linear(linear, -1e-12), hidden, tmp_path)
+    hidden = np.full((8, 64), 3.0, np.float32)  # with least = 0 each becomes LARGEST, each weight WEIGHT
+    got = product(linear, 0.0, hidden, tmp_path)
     assert np.abs(got / (64 * 0.5 * 3.0) - 1).max() < 1e-6
 
 
