@@ -147,7 +147,9 @@ class Steps:
             await self.forget(place)
 
     async def _prepare(self, place: str) -> dict[str, Any]:
-        asked = await self._asked(place)
+        asked = await self._record(place)
+        if asked is None:
+            return OVER
         if asked.url and not await in_thread(self._store.has, place, "sound"):
             await self._fetch(place, asked.url)
         if await in_thread(self._store.has, place, "info"):  # it is charged
@@ -158,8 +160,10 @@ class Steps:
         return {"done": False}
 
     async def _hear(self, place: str, number: int) -> dict[str, Any]:
+        asked = await self._record(place)
+        if asked is None:
+            return OVER
         hearing = await self._hearing(place)
-        asked = await self._asked(place)
         info = await in_thread(self._store.load, place, "info")
         found = Inspected.model_validate_json(info) if info else await hearing.inspect(asked)
         hearing.begin(asked, found)
@@ -191,7 +195,8 @@ class Steps:
             return "failed"
 
     async def _fail(self, place: str, error: MedASRError) -> None:
-        await in_thread(self._store.write, place, "failure", Failure.of(error).written())
+        if await self._record(place):  # or it would lie there alone
+            await in_thread(self._store.write, place, "failure", Failure.of(error).written())
 
     async def _outcome(self, place: str) -> str:
         """OK where there is a result; else the failure's code."""
@@ -199,11 +204,6 @@ class Steps:
             return OK
         failure = await in_thread(self._store.load, place, "failure")
         return (failure and Failure.model_validate_json(failure).code) or "server_error"
-
-    async def _asked(self, place: str) -> Asked:
-        if asked := await self._record(place):
-            return asked
-        raise MedASRError(LOST)
 
     async def _record(self, place: str) -> Asked | None:
         """None where its client has deleted it meanwhile."""

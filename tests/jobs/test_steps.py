@@ -271,15 +271,19 @@ async def test_who_goes_on_with_an_end_says_the_same_again_and_the_same_process_
     assert book.outcomes == [("17", "ok", True)] * 2
 
 
-async def test_the_end_of_a_job_that_was_deleted_is_not_tried_for_hours(
+async def test_a_job_that_was_deleted_elsewhere_is_not_tried_for_hours_and_leaves_nothing(
     make_transcriber: Callable[..., Transcriber], store: Store, ward_s: str
 ) -> None:
     book = Book()
     doing = charging(store, make_transcriber(), book)
     store.remove(ward_s)
+    for step in (("prepare", [ward_s]), ("hear", [ward_s, 0])):
+        assert (await doing(*step))["done"]
+    assert store.places() == []
     for name in ("finish", "give_up"):
         assert not (await doing(name, [ward_s]))["webhook"]
     assert await doing("post", [ward_s, "job_1", False, 1.0]) == "failed"
+    assert store.places() == []
     assert book.outcomes == []
 
 
