@@ -62,6 +62,7 @@ if SUPERVISOR is not None:
     connections.install(SETTINGS)
 logs.set_up(SETTINGS.log_format)
 NEVER_S = 1_000_000_000
+LARGE_PAGES = "glibc.malloc.hugetlb=1"  # asks the kernel for them, where it gives them to who asks
 DISK_LOOK_S = 2.0  # between two looks at what uploads may take of it
 
 log = logging.getLogger("bentoml.medasr")
@@ -192,6 +193,8 @@ def _model_service(name: str) -> bentoml.Service[Model]:
     service: bentoml.Service[Model] = bentoml.service(
         name=name,
         workers=1,
+        # A pass touches all weights, and what it needs between them is given back after it.
+        envs=[{"name": "GLIBC_TUNABLES", "value": os.environ.get("GLIBC_TUNABLES") or LARGE_PAGES}],
         traffic={"timeout": SETTINGS.request_timeout_s},
         # The client between the services closes its session every so many requests, also those under way in
         # it.

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import Counter
+from pathlib import Path
 
 import psutil
 import pytest
@@ -58,3 +59,15 @@ def test_nothing_stays_open_behind_requests_of_any_kind(service: Service) -> Non
     ask_all(service)
     after = at_rest(service)
     assert after.total() <= before.total() + SPARE, (before, after)
+
+
+def test_the_process_of_the_model_alone_asks_for_large_pages(service: Service) -> None:
+    """They are for its weights; in the others they would only be rounded up to."""
+    asking_for = b"GLIBC_TUNABLES=glibc.malloc.hugetlb=1"
+    children = psutil.Process(service.process.pid).children()
+    asked = {
+        "medasr-model" in " ".join(each.cmdline())
+        for each in children
+        if asking_for in Path(f"/proc/{each.pid}/environ").read_bytes()
+    }
+    assert asked == {True}
