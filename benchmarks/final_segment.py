@@ -24,7 +24,8 @@ import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
 
 from benchmarks import random_checkpoint
-from benchmarks.live import RATE, Bench, Cost, recordings, spoken
+from benchmarks.live import Bench, recordings, spoken
+from benchmarks.shared_model import RATE, Cost
 from medasr_service.live.events import Completed
 from medasr_service.live.session import Session, TurnDetection
 from medasr_service.model.geometry import Waveform
