@@ -40,6 +40,7 @@ REPORT = ROOT / "build" / "benchmark"
 RATE = 16_000
 PAUSES = 0.25  # of the time
 USERS, CLIPS = 16, 64
+ALIKE = 0.4  # of the letters of an answer
 PROTOTYPE = "prototype"
 SERVICES = ("fp32", "int8")
 
@@ -55,14 +56,17 @@ class Contender:
     seconds: dict[str, list[float]] = field(default_factory=dict)
     mib: dict[str, float] = field(default_factory=dict)
     latency_s: dict[str, list[float]] = field(default_factory=dict)
+    letters: dict[str, list[int]] = field(default_factory=dict)
 
-    def send(self, audio: bytes) -> float:
-        """Seconds until the answer is there."""
+    def send(self, audio: bytes, name: str = "") -> float:
+        """Seconds until the answer is there; how much was written is kept under the name of the recording."""
         began = time.perf_counter()
         files = {"file": ("dictation.flac", audio, "audio/flac")}
         answer = httpx.post(f"{self.url}/v1/audio/transcriptions", files=files, timeout=3600)
         answer.raise_for_status()
-        return time.perf_counter() - began
+        seconds = time.perf_counter() - began
+        self.letters.setdefault(name, []).append(len(answer.json()["text"]))
+        return seconds
 
     @contextlib.contextmanager
     def measured(self, work: str) -> Iterator[None]:
@@ -91,7 +95,7 @@ class Contender:
 def file_of(minutes: float, pauses: float = 0.0) -> Callable[[Contender], None]:
     audio = flac(dictation(minutes * 60, pauses, np.random.default_rng(1)))
     return lambda contender: contender.latency_s.setdefault(f"{minutes} min", []).append(
-        contender.send(audio)
+        contender.send(audio, f"{minutes} min, {pauses}")
     )
 
 
@@ -101,7 +105,8 @@ def users(contender: Contender) -> None:
     speech = dictation(60, 0, rng)
     audio = [flac(speech[: int(rng.uniform(3, 8) * RATE)]) for _ in range(CLIPS)]
     with concurrent.futures.ThreadPoolExecutor(USERS) as pool:
-        contender.latency_s.setdefault("users", []).extend(pool.map(contender.send, audio))
+        sent = pool.map(contender.send, audio, map(str, range(CLIPS)))
+        contender.latency_s.setdefault("users", []).extend(sent)
 
 
 def beside_an_hour(contender: Contender) -> None:
@@ -199,7 +204,30 @@ def compare(works: Sequence[str], rounds: int) -> list[Contender]:
                     if contender.name in names:
                         with contender.measured(work):
                             do(contender)
+    if odd := unlike(contenders):
+        raise SystemExit("answers that are none, so that their times say nothing: " + "; ".join(odd))
     return contenders
+
+
+def unlike(contenders: Sequence[Contender]) -> list[str]:
+    """Recordings of which someone wrote far less, or more, than all did: who fails is fast, too.
+
+    By how much is written, for random weights write nothing that could be right, and a rounded network
+    something else; but they write all the time.
+    """
+    written: dict[str, list[int]] = {}
+    for contender in contenders:
+        for name, letters in contender.letters.items():
+            if name:
+                written.setdefault(name, []).extend(letters)
+    usual = {name: statistics.median(letters) for name, letters in written.items()}
+    return [
+        f"{contender.name}, {name}: {count} letters, where {usual[name]:.0f} are usual"
+        for contender in contenders
+        for name, letters in contender.letters.items()
+        for count in letters
+        if name and not usual[name] * (1 - ALIKE) <= count <= usual[name] * (1 + ALIKE)
+    ]
 
 
 def live_figures(precision: str) -> dict[str, Any]:
