@@ -18,6 +18,7 @@ OPENERS, CLOSERS = "{[", "}]"
 MARKS = ".,;:?!"
 _SHAPE = re.compile(rf"([{{\[]*)(.*?)([}}\]]*)([{re.escape(MARKS)}-]*)", re.DOTALL)
 _NO_BRACES = str.maketrans("", "", "{}")
+_GLUED = re.compile(r"\S[{}]+\S")
 
 _LOST = "unintelligible"  # by far the commonest marker, and so the commonest damage
 _START, _END = _LOST[:7], _LOST[-6:]
@@ -45,7 +46,9 @@ def read(text: str) -> Marker | None:
     if not inner or not (opener or closer) or (closer and rest):
         return None
     name = " ".join(inner.translate(_NO_BRACES).lower().split())
-    if found := _spoken(name, rest, opener, closer):
+    # "{open quote}s" is no "{open quotes}": nothing says that what is glued to a brace is of the marker
+    is_sure = (opener and closer) or not _GLUED.search(inner)
+    if is_sure and (found := _spoken(name, rest, opener, closer)):
         return found
     if any(sign in inner for sign in OPENERS + CLOSERS):
         return None

@@ -5,7 +5,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from medasr_service.text.dictation import COMMANDS, Cursor, Item, attribute, parse, render
@@ -204,6 +204,7 @@ BRACED = st.lists(st.text("{}[]newlinparghodtxNEW 1", min_size=1, max_size=12), 
 
 
 @given(MARKED)
+@example(["0{open quote}S"])  # no "{open quotes}"
 def test_formatting_keeps_every_word_in_order(parts: list[str]) -> None:
     spoken = re.findall(r"\{[^}]*\}|[^{}\s]+", " ".join(parts))
     text = written(" ".join(parts))
