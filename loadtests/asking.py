@@ -5,11 +5,12 @@ import base64
 import json
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import httpx
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosedError, WebSocketException
+from websockets.exceptions import ConnectionClosed, ConnectionClosedError, WebSocketException
 
 from loadtests.recordings import BOUNDARY, CONTENT_TYPE, RATE, Recording, speech
 
@@ -77,9 +78,13 @@ async def live(client: httpx.AsyncClient, recording: Recording) -> Outcome:
                 event = json.loads(message)
                 if event["type"].endswith("transcription.completed"):
                     text, code = event["transcript"], ""
-                    break
+                    # one that leaves completes what it has heard, and says behind it how far that was
+                    with suppress(ConnectionClosed):
+                        await socket.send(json.dumps({"type": "input_audio_buffer.clear"}))
                 if event["type"] == "error":
-                    code = str(event["error"]["code"])
+                    text, code = "", str(event["error"]["code"])
+                if event["type"] == "input_audio_buffer.cleared":
+                    break
         except ConnectionClosedError:  # by a code that says no more than the error before it
             if code == "cut short":
                 raise
