@@ -59,6 +59,10 @@ async def streamed(client: httpx.AsyncClient, recording: Recording) -> Outcome:
                 last = json.loads(line.removeprefix("data: "))
     if last.get("type") == "transcript.text.done":
         return Outcome("streamed", recording.key, 200, str(last["text"]))
+    if last.get("type") == "error":  # told in the stream, as honestly as by a status
+        error = last["error"]
+        assert isinstance(error, dict)
+        return Outcome("streamed", recording.key, 503, None, str(error["code"]), retry_after=True)
     return Outcome("streamed", recording.key, 200, None, "cut short")
 
 
@@ -70,7 +74,8 @@ async def live(client: httpx.AsyncClient, recording: Recording) -> Outcome:
     async with connect(url, max_size=None, proxy=None) as socket:
         audio = {"format": {"type": "audio/pcm", "rate": RATE}, "turn_detection": None}
         update = {"type": "session.update", "session": {"type": "transcription", "audio": {"input": audio}}}
-        await socket.send(json.dumps(update))
+        with suppress(ConnectionClosed):  # refused: the reason waits to be read
+            await socket.send(json.dumps(update))
         speaking = asyncio.create_task(_speak(socket, spoken))
         text, code = "", "cut short"
         try:
