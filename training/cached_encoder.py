@@ -45,7 +45,10 @@ def _joined(kept: list[torch.Tensor], new: torch.Tensor, most: int) -> torch.Ten
 
 def _attend(attention: Any, rotary: Any, new: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
     def heads(projection: torch.nn.Linear, hidden: torch.Tensor) -> torch.Tensor:
-        return projection(hidden).view(1, hidden.shape[1], -1, attention.head_dim).transpose(1, 2)
+        found: torch.Tensor = (
+            projection(hidden).view(1, hidden.shape[1], -1, attention.head_dim).transpose(1, 2)
+        )
+        return found
 
     cos, sin = rotary(seen, torch.arange(seen.shape[1])[None])
     last = slice(-new.shape[1], None)
@@ -55,7 +58,8 @@ def _attend(attention: Any, rotary: Any, new: torch.Tensor, seen: torch.Tensor) 
     _, key = apply_rotary_pos_emb(heads(attention.k_proj, seen), heads(attention.k_proj, seen), cos, sin)
     value = heads(attention.v_proj, seen)
     attended = torch.nn.functional.scaled_dot_product_attention(query, key, value, scale=attention.scaling)
-    return attention.o_proj(attended.transpose(1, 2).reshape(1, new.shape[1], -1))
+    found: torch.Tensor = attention.o_proj(attended.transpose(1, 2).reshape(1, new.shape[1], -1))
+    return found
 
 
 def _block(layer: Any, rotary: Any, hidden: torch.Tensor, kept: Kept, keep: int, behind: int) -> torch.Tensor:
@@ -72,7 +76,8 @@ def _block(layer: Any, rotary: Any, hidden: torch.Tensor, kept: Kept, keep: int,
     first_conv, second_conv = layer.conv_residual_weights
     hidden = first_conv * hidden + second_conv * convolved
     hidden = first * hidden + second * layer.feed_forward2(layer.norm_feed_forward2(hidden))
-    return layer.norm_out(hidden)
+    found: torch.Tensor = layer.norm_out(hidden)
+    return found
 
 
 def posteriors(model: LasrForCTC, features: torch.Tensor, step: int, ahead: int) -> torch.Tensor:
@@ -106,7 +111,7 @@ def main() -> None:
 
     def wer(step: int, ahead: int) -> float:
         heard = [
-            tokenizer.decode(posteriors(model, array, step, ahead).argmax(-1), skip_special_tokens=True)
+            str(tokenizer.decode(posteriors(model, array, step, ahead).argmax(-1), skip_special_tokens=True))
             for array in arrays
         ]
         return 100 * scoring.word_error_rate(references, heard)
