@@ -27,7 +27,7 @@ from training.voices import VOICES, present
 # (transformers and torch leave some functions untyped)
 
 FRAMES_PER_S = 25
-BEHIND_S = 20.0
+BEHIND = 20 * FRAMES_PER_S  # frames that are attended to
 SEED = 60_000
 
 
@@ -51,23 +51,21 @@ def _attend(attention: Any, rotary: Any, new: torch.Tensor, seen: torch.Tensor) 
         return found
 
     cos, sin = rotary(seen, torch.arange(seen.shape[1])[None])
-    last = slice(-new.shape[1], None)
-    query, _ = apply_rotary_pos_emb(
-        heads(attention.q_proj, new), heads(attention.q_proj, new), cos[:, last], sin[:, last]
-    )
-    _, key = apply_rotary_pos_emb(heads(attention.k_proj, seen), heads(attention.k_proj, seen), cos, sin)
+    # Queries of all frames, of which the last are asked for: both are turned by the place in what is seen.
+    query, key = apply_rotary_pos_emb(heads(attention.q_proj, seen), heads(attention.k_proj, seen), cos, sin)
+    query = query[:, :, -new.shape[1] :]
     value = heads(attention.v_proj, seen)
     attended = torch.nn.functional.scaled_dot_product_attention(query, key, value, scale=attention.scaling)
     found: torch.Tensor = attention.o_proj(attended.transpose(1, 2).reshape(1, new.shape[1], -1))
     return found
 
 
-def _block(layer: Any, rotary: Any, hidden: torch.Tensor, kept: Kept, keep: int, behind: int) -> torch.Tensor:
+def _block(layer: Any, rotary: Any, hidden: torch.Tensor, kept: Kept, keep: int) -> torch.Tensor:
     """One Conformer block on the frames of a step, of which the first ``keep`` are left for later ones."""
     first, second = layer.feed_forward_residual_weights
     hidden = first * hidden + second * layer.feed_forward1(layer.norm_feed_forward1(hidden))
     new = layer.norm_self_att(hidden)
-    hidden = hidden + _attend(layer.self_attn, rotary, new, _joined(kept.attended, new, behind))
+    hidden = hidden + _attend(layer.self_attn, rotary, new, _joined(kept.attended, new, BEHIND))
     kept.attended.append(new[:, :keep])
     new = layer.norm_conv(hidden)
     kernel = layer.conv.depthwise_conv.kernel_size[0]
@@ -90,7 +88,7 @@ def posteriors(model: LasrForCTC, features: torch.Tensor, step: int, ahead: int)
         keep = min(step, hidden.shape[1] - start)
         now = hidden[:, start : start + keep + ahead]
         for layer, left in zip(encoder.layers, kept, strict=True):
-            now = _block(layer, encoder.rotary_emb, now, left, keep, round(BEHIND_S * FRAMES_PER_S))
+            now = _block(layer, encoder.rotary_emb, now, left, keep)
         found.append(encoder.out_norm(now[:, :keep]))
     logits: torch.Tensor = model.ctc_head(torch.cat(found, 1))
     return logits[0].log_softmax(-1)
