@@ -110,6 +110,11 @@ CLIPS = [
 ]
 
 
+def said_by(logger: str, caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What one logger said: others of the process, threads of earlier tests too, may speak at any moment."""
+    return [record.getMessage() for record in caplog.records if record.name == logger]
+
+
 @pytest.fixture(scope="session")
 def demo() -> Checkpoint:
     return checkpoint.resolve(Settings())

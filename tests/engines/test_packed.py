@@ -16,7 +16,7 @@ from medasr_service.engines.onnx_ctc import OnnxCTC
 from medasr_service.engines.sessions import session
 from medasr_service.model.checkpoint import Checkpoint
 from medasr_service.model.manifest import SHIPPED
-from tests.conftest import CLIPS
+from tests.conftest import CLIPS, said_by
 
 OWN_WEIGHTS = "each worker holds weights of its own"
 
@@ -124,7 +124,7 @@ def test_where_there_is_no_room_each_worker_has_its_own(
         assert packed.ensure(model, tmp_path / "file") is None
         monkeypatch.setattr(packed, "ROOM", 1e9)
         assert packed.ensure(model, tmp_path) is None
-    assert [each.getMessage().partition(":")[0] for each in caplog.records] == [OWN_WEIGHTS] * 2
+    assert [line.partition(":")[0] for line in said_by("bentoml.medasr", caplog)] == [OWN_WEIGHTS] * 2
     assert not list(tmp_path.glob("*packed*/"))
 
 

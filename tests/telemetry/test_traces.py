@@ -17,7 +17,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from medasr_service.telemetry import traces
-from tests.conftest import PATIENCE_S, SAMPLE, Service, free_port
+from tests.conftest import PATIENCE_S, SAMPLE, Service, free_port, said_by
 from tests.telemetry.collector import Collector, collector
 from tests.telemetry.conftest import Seen
 
@@ -94,8 +94,7 @@ def test_a_collector_that_cannot_be_reached_is_one_line_and_another_when_it_is_t
         found.away = False
         send()
         send()
-    said = [record.getMessage() for record in caplog.records if record.name != "urllib3.connectionpool"]
-    assert said == [
+    assert said_by("bentoml.medasr", caplog) == [
         "the collector of spans cannot be reached: they are dropped until it can",
         "the collector of spans is there again",
     ]
@@ -121,7 +120,7 @@ def test_a_variable_that_is_wrong_is_one_line_and_no_spans(
     own.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
     own.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "-1")
     traces.start("1")
-    [line] = [record.getMessage() for record in caplog.records if record.name == "bentoml.medasr"]
+    [line] = said_by("bentoml.medasr", caplog)
     assert line == "there are no spans: max_queue_size must be a positive integer."
     with traces.span("one") as span:
         assert not span.trace_id
