@@ -5,8 +5,9 @@
 
 The weights are random, of google/medasr's exact size: for speed and memory the text does not matter.
 Contenders take turns, so that a machine that slows down slows all of them; figures are medians, and what
-counts are the ratios. After them ``live`` is measured, without HTTP (benchmarks/live.py), and what it costs
-to be seen (benchmarks/telemetry.py).
+counts are the ratios. First the engine alone is measured, against other products that are installed
+(benchmarks/rivals.py); after the services ``live``, without HTTP (benchmarks/live.py), and what it costs to
+be seen (benchmarks/telemetry.py).
 Writes build/benchmark/: results.json, table.md, benchmark.png.
 """
 
@@ -21,10 +22,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import httpx
 import numpy as np
@@ -43,6 +44,8 @@ USERS, CLIPS = 16, 64
 ALIKE = 0.4  # of the letters of an answer
 PROTOTYPE = "prototype"
 SERVICES = ("fp32", "int8")
+Written: TypeAlias = Mapping[str, Mapping[str, Sequence[int]]]
+"""Of each recording, how many letters everyone wrote each time."""
 
 
 @dataclass
@@ -146,8 +149,8 @@ WORKS: dict[str, tuple[str, Sequence[str], Callable[[], Callable[[Contender], No
     "beside_an_hour": ("5 s clip beside 60 min", SERVICES, lambda: beside_an_hour),
 }
 ONCE = {"one_hour", "beside_an_hour"}
-LIVE, SEEN = "live", "telemetry"
-ALL = (*WORKS, LIVE, SEEN)
+ENGINE, LIVE, SEEN = "engine", "live", "telemetry"
+ALL = (ENGINE, *WORKS, LIVE, SEEN)
 
 
 @contextlib.contextmanager
@@ -182,11 +185,12 @@ def main() -> None:
     random_checkpoint.make(CHECKPOINT)
     for precision in SERVICES:
         export(precision)
+    engine = engine_table(arguments.rounds) if ENGINE in arguments.only else ""
     works = [work for work in arguments.only if work in WORKS]
     contenders = compare(works, arguments.rounds) if works else []
     live = {precision: live_figures(precision) for precision in SERVICES} if LIVE in arguments.only else {}
     seen = seen_table() if SEEN in arguments.only else ""
-    write(contenders, live, seen)
+    write(contenders, engine, live, seen)
 
 
 def compare(works: Sequence[str], rounds: int) -> list[Contender]:
@@ -204,30 +208,42 @@ def compare(works: Sequence[str], rounds: int) -> list[Contender]:
                     if contender.name in names:
                         with contender.measured(work):
                             do(contender)
-    if odd := unlike(contenders):
-        raise SystemExit("answers that are none, so that their times say nothing: " + "; ".join(odd))
+    written: dict[str, dict[str, list[int]]] = {}
+    for contender in contenders:
+        for recording, letters in contender.letters.items():
+            if recording:
+                written.setdefault(recording, {})[contender.name] = letters
+    refuse_unlike(written)
     return contenders
 
 
-def unlike(contenders: Sequence[Contender]) -> list[str]:
+def unlike(written: Written, at_least: int = 0) -> list[str]:
     """Recordings of which someone wrote far less, or more, than all did: who fails is fast, too.
 
     By how much is written, for random weights write nothing that could be right, and a rounded network
     something else; but they write all the time.
     """
-    written: dict[str, list[int]] = {}
-    for contender in contenders:
-        for name, letters in contender.letters.items():
-            if name:
-                written.setdefault(name, []).extend(letters)
-    usual = {name: statistics.median(letters) for name, letters in written.items()}
-    return [
-        f"{contender.name}, {name}: {count} letters, where {usual[name]:.0f} are usual"
-        for contender in contenders
-        for name, letters in contender.letters.items()
-        for count in letters
-        if name and not usual[name] * (1 - ALIKE) <= count <= usual[name] * (1 + ALIKE)
-    ]
+    odd = []
+    for recording, by in written.items():
+        usual = statistics.median(count for counts in by.values() for count in counts)
+        odd += [
+            f"{name}, {recording}: {count} letters, where {usual:.0f} are usual"
+            for name, counts in by.items()
+            for count in counts
+            if not max(at_least, usual * (1 - ALIKE)) <= count <= usual * (1 + ALIKE)
+        ]
+    return odd
+
+
+def refuse_unlike(written: Written, at_least: int = 0) -> None:
+    if odd := unlike(written, at_least):
+        raise SystemExit("answers that are none, so that their times say nothing: " + "; ".join(odd))
+
+
+def engine_table(rounds: int) -> str:
+    """Against other products, those that are installed."""
+    command = [sys.executable, "-m", "benchmarks.rivals", "--rounds", str(rounds)]
+    return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 def live_figures(precision: str) -> dict[str, Any]:
@@ -243,7 +259,7 @@ def seen_table() -> str:
     return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-def write(contenders: Sequence[Contender], live: dict[str, Any], seen: str) -> None:
+def write(contenders: Sequence[Contender], engine: str, live: dict[str, Any], seen: str) -> None:
     results = {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {cpu_model()}",
         "contenders": {each.name: vars(each) for each in contenders},
@@ -254,6 +270,8 @@ def write(contenders: Sequence[Contender], live: dict[str, Any], seen: str) -> N
     if contenders:
         text += table(contenders)
         plot(contenders)
+    if engine:
+        text += f"\n{engine}"
     if live:
         text += f"\n{live_table(live)}"
     if seen:

@@ -1,14 +1,15 @@
 """The comparison of speeds looks at what was answered."""
 
-from benchmarks.speed import Contender, unlike
-
-
-def contender(name: str, **letters: list[int]) -> Contender:
-    return Contender(name, "", 0, 0.0, letters={"": [0], **letters})
+from benchmarks.speed import unlike
 
 
 def test_who_answers_without_the_text_is_told_from_the_others() -> None:
-    asked = [contender("one", a=[900, 910]), contender("two", a=[1_000]), contender("three", a=[870, 12])]
-    assert unlike(asked[:2]) == []
-    [odd] = unlike(asked)
+    assert unlike({"a": {"one": [900, 910], "two": [1_000]}}) == []
+    [odd] = unlike({"a": {"one": [900, 910], "two": [1_000], "three": [870, 12]}})
     assert odd.startswith("three, a: 12 letters")
+
+
+def test_where_nobody_wrote_anything_it_is_odd_if_something_had_to_be_written() -> None:
+    silent = {"a": {"one": [0], "two": [0]}}
+    assert unlike(silent) == []
+    assert len(unlike(silent, at_least=1)) == 2
