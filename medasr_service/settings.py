@@ -2,7 +2,9 @@
 
 import json
 import os
+import platform
 import re
+import sys
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
@@ -30,6 +32,9 @@ DEMO_MODEL = "demo"
 SET_UP_VARIABLES = {  # read elsewhere
     *("MEDASR_CONFIG", "MEDASR_TORCH", "MEDASR_TORCH_INDEX", "MEDASR_URL", "MEDASR_KEY"),
 }
+# bf16: its kernels are ARM's; what its CPU can do is asked where the model is loaded
+ARM64_LINUX = sys.platform == "linux" and platform.machine() == "aarch64"
+ONNX_PRECISIONS = ("fp32", "int8", "bf16") if ARM64_LINUX else ("fp32", "int8")
 MAX_STRIDE = 0.4  # of a window: at most five times the work of windows that do not overlap
 
 MIN_KEY_LENGTH = 16
@@ -245,10 +250,10 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _engine_has_precision(self) -> "Settings":
-        has = {"onnx": ("fp32", "int8"), "torch": ("fp32", "bf16")}[self.resolved_engine]
+        has = {"onnx": ONNX_PRECISIONS, "torch": ("fp32", "bf16")}[self.resolved_engine]
         if self.precision not in has:
             raise ValueError(
-                f"engine {self.resolved_engine} runs in {' or '.join(has)}, not in {self.precision}"
+                f"engine {self.resolved_engine} runs in {' or '.join(has)} here, not in {self.precision}"
             )
         return self
 
@@ -257,7 +262,12 @@ class Settings(BaseSettings):
         """What ``auto`` stands for."""
         if self.engine != "auto":
             return self.engine
-        return "torch" if self.precision == "bf16" else "onnx"
+        return "onnx" if self.precision in ONNX_PRECISIONS else "torch"
+
+    @property
+    def exported_precision(self) -> str:
+        """That of the ONNX artefact: bf16 is how the one of fp32 is run."""
+        return "fp32" if self.precision == "bf16" else self.precision
 
     @model_validator(mode="after")
     def _windows_fit(self) -> "Settings":

@@ -24,7 +24,7 @@ def run(_options: argparse.Namespace, config: Settings) -> int:
     found = checkpoint.resolve(config, ask_hub=True)
     model = engines.prepare(found, config)
     if config.resolved_engine == "onnx":
-        model = artefact.keep(found, model, config.cache_dir, config.precision)
+        model = artefact.keep(found, model, config.cache_dir, config.exported_precision)
     if model.is_relative_to(config.cache_dir):
         language_model.keep(found, config, model.parent)
     put(str(model))

@@ -7,6 +7,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from medasr_service.engines import cpu
 from medasr_service.errors import ModelUnavailable
 from medasr_service.model import checkpoint as checkpoints
 from medasr_service.model.checkpoint import Checkpoint
@@ -46,7 +47,7 @@ def load(checkpoint: Checkpoint, settings: Settings, *, shared: bool = False) ->
     from medasr_service.engines import packed
     from medasr_service.engines.onnx_ctc import OnnxCTC
 
-    found = packed.find(model, settings.cache_dir) if shared else None
+    found = packed.find(model, settings.cache_dir, bf16=settings.precision == "bf16") if shared else None
     return OnnxCTC(
         checkpoint, found or model, settings.precision, threads=settings.threads, packed=found is not None
     )
@@ -58,7 +59,7 @@ def share(model: Path, settings: Settings) -> bool:
         return False
     from medasr_service.engines import packed
 
-    return packed.ensure(model, settings.cache_dir) is not None
+    return packed.ensure(model, settings.cache_dir, bf16=settings.precision == "bf16") is not None
 
 
 def prepare(checkpoint: Checkpoint, settings: Settings) -> Path:
@@ -67,9 +68,14 @@ def prepare(checkpoint: Checkpoint, settings: Settings) -> Path:
         if missing_makers():
             raise ModelUnavailable(f"the torch engine needs {how_to_make()}")
         return checkpoint.folder
+    if settings.precision == "bf16" and not cpu.has_bf16():
+        raise ModelUnavailable(
+            "precision bf16 needs a CPU with instructions for it (Neoverse V1, N2 and newer), and this"
+            " one has none: use int8 or fp32"
+        )
     from medasr_service.engines import artefact
 
-    return artefact.ensure(checkpoint, settings.cache_dir, settings.precision, shipped=SHIPPED)
+    return artefact.ensure(checkpoint, settings.cache_dir, settings.exported_precision, shipped=SHIPPED)
 
 
 def missing(settings: Settings) -> list[str]:
@@ -81,7 +87,7 @@ def missing(settings: Settings) -> list[str]:
     from medasr_service.engines import artefact
 
     if found := checkpoints.here(settings):
-        kept = artefact.find(found, settings.cache_dir, settings.precision, shipped=SHIPPED)
+        kept = artefact.find(found, settings.cache_dir, settings.exported_precision, shipped=SHIPPED)
         return [] if kept else makers
     return [] if checkpoints.kept(settings) else makers
 

@@ -1,11 +1,15 @@
-"""Which CPUs a process may use, and how many."""
+"""Which CPUs a process may use, how many, and what they can."""
 
+import ctypes
 import math
 import os
 from pathlib import Path
 
+from medasr_service.settings import ARM64_LINUX
+
 CGROUP = Path("/sys/fs/cgroup")
 NODES = Path("/sys/devices/system/node")
+AT_HWCAP2, HWCAP2_BF16 = 26, 1 << 14
 
 
 def quota(cgroup: Path = CGROUP) -> int:
@@ -13,6 +17,16 @@ def quota(cgroup: Path = CGROUP) -> int:
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     limit = _v2(cgroup) or _v1(cgroup)
     return max(1, min(cpus, math.ceil(limit))) if limit else cpus
+
+
+def has_bf16() -> bool:
+    """Whether ONNX Runtime can make products in bfloat16: on ARM64 with Linux, where the kernel says that the
+    CPU has the instructions (HWCAP2_BF16, Documentation/arch/arm64/elf_hwcaps.rst)."""
+    if not ARM64_LINUX:
+        return False
+    getauxval = ctypes.CDLL(None).getauxval
+    getauxval.restype, getauxval.argtypes = ctypes.c_ulong, (ctypes.c_ulong,)
+    return bool(getauxval(AT_HWCAP2) & HWCAP2_BF16)
 
 
 def _v2(cgroup: Path) -> float | None:

@@ -36,7 +36,9 @@ class OnnxCTC:
         # within a run memory is used again, after it given back: what is held does not creep
         self._run_options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         try:
-            self._session = session(artefact, threads=threads or quota(), packed=packed)
+            self._session = session(
+                artefact, threads=threads or quota(), bf16=precision == "bf16", packed=packed
+            )
         except Exception as error:  # ONNX Runtime has no narrower class
             raise ModelUnavailable(f"{checkpoint.id} cannot be run by ONNX Runtime: {error}") from error
         self._geometry = checkpoint.geometry

@@ -36,9 +36,12 @@ SAME_CPU = {"vendor_id", "model name", "flags", "CPU implementer", "CPU part", "
 log = logging.getLogger("bentoml.medasr")
 
 
-def find(model: Path, cache: Path) -> Path | None:
-    """The packed model.onnx of an artefact's, where it is whole and made for this machine."""
-    folder, source = _place(model, cache)
+def find(model: Path, cache: Path, *, bf16: bool = False) -> Path | None:
+    """The packed model.onnx of an artefact's, where it is whole and made for this machine.
+
+    ``bf16``: for products in bfloat16, see ``session``.
+    """
+    folder, source = _place(model, cache, bf16)
     try:
         content = json.loads((folder / PACKED).read_text())
         whole = all(sha256(folder / name) == sha for name, sha in content["files"].items())
@@ -47,19 +50,19 @@ def find(model: Path, cache: Path) -> Path | None:
     return folder / MODEL if whole and content.get("source") == source else None
 
 
-def ensure(model: Path, cache: Path) -> Path | None:
+def ensure(model: Path, cache: Path, *, bf16: bool = False) -> Path | None:
     """The same, made where it is missing; None where it cannot be made or kept: each worker has its own
     then.
     """
-    if found := find(model, cache):
+    if found := find(model, cache, bf16=bf16):
         return found
-    folder, source = _place(model, cache)
+    folder, source = _place(model, cache, bf16)
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with alone(cache / f"{folder.name}.lock", folder.name):
-            if not (found := find(model, cache)):
+            if not (found := find(model, cache, bf16=bf16)):
                 shutil.rmtree(folder, ignore_errors=True)
-                _make(model, folder, source)
+                _make(model, folder, source, bf16)
                 found = folder / MODEL
         return found
     except Exception as error:  # ONNX Runtime has no narrower class
@@ -68,7 +71,7 @@ def ensure(model: Path, cache: Path) -> Path | None:
         return None
 
 
-def _place(model: Path, cache: Path) -> tuple[Path, dict[str, Any]]:
+def _place(model: Path, cache: Path, bf16: bool) -> tuple[Path, dict[str, Any]]:
     """Where it is kept, and what it is made from. One folder for a kind of CPU: a new version takes its
     place.
     """
@@ -77,8 +80,9 @@ def _place(model: Path, cache: Path) -> tuple[Path, dict[str, Any]]:
         "sha256": {each.name: sha256(each) for each in sorted(model.parent.glob(f"{MODEL}*"))},
         "onnxruntime": onnxruntime.__version__,
         "cpu": cpu,
+        "bf16": bf16,
     }
-    return cache / f"{model.parent.name}-packed-{cpu}", source
+    return cache / f"{model.parent.name}-packed-{'bf16-' if bf16 else ''}{cpu}", source
 
 
 def _cpu(info: Path = CPUINFO) -> str:
@@ -92,7 +96,7 @@ def _cpu(info: Path = CPUINFO) -> str:
     return hashlib.sha256(json.dumps([platform.machine(), known]).encode()).hexdigest()[:12]
 
 
-def _make(model: Path, folder: Path, source: dict[str, Any]) -> None:
+def _make(model: Path, folder: Path, source: dict[str, Any], bf16: bool) -> None:
     """Raises OSError, ModelUnavailable, and whatever ONNX Runtime does."""
     needed = ROOM * sum(each.stat().st_size for each in model.parent.glob(f"{MODEL}*"))
     if (free := shutil.disk_usage(folder.parent).free) < needed:
@@ -101,8 +105,8 @@ def _make(model: Path, folder: Path, source: dict[str, Any]) -> None:
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".packing-") as scratch:
         part = Path(scratch) / folder.name
         part.mkdir()
-        before = _heard(session(model, threads=1, packed_into=part / MODEL))
-        after = _heard(session(part / MODEL, threads=1, packed=True))
+        before = _heard(session(model, threads=1, bf16=bf16, packed_into=part / MODEL))
+        after = _heard(session(part / MODEL, threads=1, bf16=bf16, packed=True))
         if not np.array_equal(before, after):
             raise ModelUnavailable("what was packed hears something else")
         files = {each.name: sha256(each) for each in sorted(part.iterdir())}

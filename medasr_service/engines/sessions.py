@@ -9,16 +9,20 @@ LARGE_BYTES = 1024  # a tensor that is kept beside the graph
 
 
 def session(
-    model: Path, *, threads: int, packed: bool = False, packed_into: Path | None = None
+    model: Path, *, threads: int, bf16: bool = False, packed: bool = False, packed_into: Path | None = None
 ) -> InferenceSession:
-    """``packed``: the graph is optimised already, and its weights are mapped (see packed).
+    """``bf16``: products of fp32 are made of numbers in bfloat16 and summed in fp32, where the CPU is an
+    ARM64 that can (``cpu.has_bf16``); elsewhere it does nothing.
 
+    ``packed``: the graph is optimised already, and its weights are mapped (see packed).
     ``packed_into``: where it is written so. Raises whatever ONNX Runtime does: it has no narrower class.
     """
     options = SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.force_spinning_stop", "1")  # the CPU is shared
+    if bf16:
+        options.add_session_config_entry("mlas.enable_gemm_fastmath_arm64_bfloat16", "1")
     if packed:
         options.graph_optimization_level = GraphOptimizationLevel.ORT_DISABLE_ALL
     if packed_into:

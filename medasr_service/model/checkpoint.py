@@ -122,7 +122,9 @@ def kept(settings: Settings) -> Checkpoint | None:
     hub.check(settings.model)
     if settings.resolved_engine == "torch":
         return None
-    found = find((settings.cache_dir, *SHIPPED), settings.model, settings.revision, settings.precision)
+    found = find(
+        (settings.cache_dir, *SHIPPED), settings.model, settings.revision, settings.exported_precision
+    )
     return _of_artefact(*found) if found else None
 
 
@@ -134,7 +136,7 @@ def _from_hub(settings: Settings, ask_hub: bool) -> Checkpoint:
         others = ", ".join(revisions((settings.cache_dir, *SHIPPED), settings.model))
         raise ModelUnavailable(
             f"there is no ONNX artefact of {settings.model} ({settings.revision or 'newest'},"
-            f" {settings.precision}) in {settings.cache_dir}"
+            f" {settings.exported_precision}) in {settings.cache_dir}"
             + (f", only of revision {others}" if others else "")
             + f": run `medasr export`, which needs {how_to_make()}"
         )

@@ -4,6 +4,7 @@ A file of its own name: a run of all tests does not take it along.
 """
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from tests.conftest import CLIPS, ROOT, SAMPLE, SAMPLE_TEXT, Service
 
 CPUS = ("neoverse-n1", "max")  # the older has neither i8mm nor bf16; QEMU's "max" has all that it knows
 FILES = [*(clip.path for clip in CLIPS), SAMPLE]
+AGREEMENT = 0.998  # of frames in bf16: the piece that is the likeliest in fp32
 DIFFERENCE = 5e-6  # of a posterior: sums in another order on both machines (3.04e-6 against Zen 4)
 HOUR_S = 3600  # on a machine that is busy with other things
 
@@ -78,6 +80,33 @@ def test_posteriors_are_the_same_but_for_the_order_of_sums(
     assert there.posteriors.keys() == here.posteriors.keys()
     apart = [np.abs(there.posteriors[name] - here.posteriors[name]).max() for name in here.posteriors]
     assert max(apart) < DIFFERENCE
+
+
+def test_in_bf16_every_recording_has_the_text_of_fp32_and_nearly_every_frame_its_piece(
+    emulation: Emulation, read: Callable[[str | Path, str], Read]
+) -> None:
+    """More than the order of sums is another: that the option acts at all is seen by it."""
+    python = emulation.executable("max")
+    there, exact = read(python, "bf16"), read(python, "fp32")
+    assert there.texts == exact.texts
+    pairs = [(there.posteriors[name], exact.posteriors[name]) for name in exact.posteriors]
+    agreeing = np.concatenate([one.argmax(-1) == other.argmax(-1) for one, other in pairs])
+    assert agreeing.mean() >= AGREEMENT
+    assert max(np.abs(one - other).max() for one, other in pairs) > 100 * DIFFERENCE
+
+
+def test_where_the_cpu_has_no_bf16_it_is_refused_in_one_line(emulation: Emulation) -> None:
+    program = emulation.executable("neoverse-n1")
+    command: list[str | Path] = [program, "-m", "medasr_service", "transcribe", SAMPLE]
+    environment = {**os.environ, "MEDASR_PRECISION": "bf16"}
+    found = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=HOUR_S, check=False
+    )
+    assert found.returncode
+    assert found.stderr == (
+        "medasr: precision bf16 needs a CPU with instructions for it (Neoverse V1, N2 and newer), and this"
+        " one has none: use int8 or fp32\n"
+    )
 
 
 def test_the_service_answers_streams_and_leaves(

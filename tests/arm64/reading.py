@@ -34,7 +34,7 @@ def main(output: Path, precision: str, files: list[Path]) -> None:
 
         return infer_and_keep
 
-    settings = Settings(precision=cast(Literal["fp32", "int8"], precision), decoding="lm")
+    settings = Settings(precision=cast(Literal["fp32", "int8", "bf16"], precision), decoding="lm")
     transcriber = model.load(settings, around=hearing, notice=False)
     texts: dict[str, dict[str, str]] = {}
     for decoding in DECODINGS:

@@ -54,6 +54,13 @@ def test_every_posterior_is_the_same_to_the_last_bit(
         assert np.array_equal(ours, theirs)
 
 
+def test_what_is_packed_for_bf16_is_not_taken_for_fp32(model: Path, tmp_path: Path) -> None:
+    found = packed.ensure(model, tmp_path, bf16=True)
+    assert found
+    assert packed.find(model, tmp_path, bf16=True) == found
+    assert packed.find(model, tmp_path) is None
+
+
 def test_the_weights_are_mapped_and_not_copied(model: Path, cache: Path) -> None:
     found = packed.find(model, cache)
     assert found

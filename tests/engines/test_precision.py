@@ -10,13 +10,14 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from medasr_service import engines
+from medasr_service import engines, settings
 from medasr_service.decoding import ctc
 from medasr_service.decoding.ctc import Vocabulary
-from medasr_service.engines import Engine
+from medasr_service.engines import Engine, cpu
 from medasr_service.engines.int8 import Int8Products
 from medasr_service.engines.network import SILU_LEAST
 from medasr_service.engines.torch_ctc import TorchCTC
+from medasr_service.errors import ModelUnavailable
 from medasr_service.model.checkpoint import Checkpoint
 from medasr_service.model.geometry import Emission, Waveform
 from medasr_service.settings import Settings
@@ -120,7 +121,7 @@ def test_an_int8_artefact_is_a_third_of_the_weights_in_fp32(demo: Checkpoint) ->
     [
         ({"precision": "fp16"}, "overflow"),
         ({"precision": "int4"}, "'fp32', 'bf16' or 'int8'"),
-        ({"precision": "bf16", "engine": "onnx"}, "engine onnx runs in fp32 or int8"),
+        ({"precision": "bf16", "engine": "onnx"}, "engine onnx runs in fp32 or int8 here"),
         ({"precision": "int8", "engine": "torch"}, "engine torch runs in fp32 or bf16"),
         ({"engine": "tensorrt"}, "'auto', 'onnx' or 'torch'"),
     ],
@@ -128,3 +129,23 @@ def test_an_int8_artefact_is_a_third_of_the_weights_in_fp32(demo: Checkpoint) ->
 def test_a_precision_that_cannot_be_trusted_or_run_is_refused(choice: dict[str, str], reason: str) -> None:
     with pytest.raises(ValidationError, match=reason):
         Settings.model_validate(choice)
+
+
+def test_bf16_is_the_artefact_of_fp32_run_in_another_way_where_the_cpu_is_arm64(
+    demo: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "ONNX_PRECISIONS", (*settings.ONNX_PRECISIONS, "bf16"))
+    chosen = Settings(precision="bf16")
+    assert chosen.resolved_engine == "onnx"
+    monkeypatch.setattr(cpu, "has_bf16", lambda: True)
+    assert engines.prepare(demo, chosen) == engines.prepare(demo, Settings())
+    assert engines.load(demo, chosen).name == "onnxruntime bf16"
+
+
+def test_where_the_cpu_has_no_bf16_it_is_refused_and_not_run_as_fp32(
+    demo: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "ONNX_PRECISIONS", (*settings.ONNX_PRECISIONS, "bf16"))
+    monkeypatch.setattr(cpu, "has_bf16", lambda: False)
+    with pytest.raises(ModelUnavailable, match=r"this one has none: use int8 or fp32$"):
+        engines.load(demo, Settings(precision="bf16"))
