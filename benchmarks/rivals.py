@@ -54,7 +54,21 @@ SECONDS, CHECKED_S, THREADS, RATE = 60, 20, 2, 16_000  # CHECKED_S: one window, 
 CONVERTER, QUANTIZER = "scripts/convert-medasr.py", "build/bin/transcribe-quantize"  # in the clone
 GGUF = "medasr-F32.gguf"  # as the converter calls it
 
-Hear: TypeAlias = Callable[[Waveform], str]
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """Ours reads the file, the others take the samples."""
+
+    samples: Waveform
+    file: bytes
+
+    @classmethod
+    def of(cls, seconds: float) -> "Recording":
+        samples = dictation(seconds, 0, np.random.default_rng(1))
+        return cls(samples, flac(samples))
+
+
+Hear: TypeAlias = Callable[[Recording], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +114,7 @@ def ours(precision: str, folder: Path) -> Hear:
 
     transcriber = Transcriber(infer, Vocabulary.load(found.folder), found.geometry, config)
     options = Options.defaults(config)
-    return lambda audio: asyncio.run(transcriber.transcribe(io.BytesIO(flac(audio)), options)).raw_text
+    return lambda audio: asyncio.run(transcriber.transcribe(io.BytesIO(audio.file), options)).raw_text
 
 
 def sherpa(model: str, folder: Path) -> Hear:
@@ -111,9 +125,9 @@ def sherpa(model: str, folder: Path) -> Hear:
         model=str(made / model), tokens=str(made / "tokens.txt"), num_threads=THREADS
     )
 
-    def hear(waveform: Waveform) -> str:
+    def hear(audio: Recording) -> str:
         stream = recognizer.create_stream()
-        stream.accept_waveform(RATE, waveform)
+        stream.accept_waveform(RATE, audio.samples)
         recognizer.decode_stream(stream)
         return str(stream.result.text)
 
@@ -128,7 +142,7 @@ def transcribe(preset: str, folder: Path) -> Hear:
         made = once(folder, f"transcribe.cpp-{preset}", partial(quantize, made / GGUF, preset))
     model = transcribe_cpp.Model(made / GGUF, backend="cpu")
     session = model.session(n_threads=THREADS)
-    return lambda waveform: str(session.run(waveform.data).text)
+    return lambda audio: str(session.run(audio.samples.data).text)
 
 
 OURS = tuple(Product(precision, precision, partial(ours, precision)) for precision in ("fp32", "int8"))
@@ -250,7 +264,7 @@ def letters(text: str) -> str:
 def compare(products: Sequence[Product], rounds: int) -> list[Result]:
     """The first of the products is what the others' letters are compared with."""
     random_checkpoint.make(CHECKPOINT)
-    heard, timed = (dictation(seconds, 0, np.random.default_rng(1)) for seconds in (CHECKED_S, SECONDS))
+    heard, timed = Recording.of(CHECKED_S), Recording.of(SECONDS)
     demo = {each.name: letters(each.load(DEMO_FOLDER)(heard)) for each in products}
     loaded = {each.name: each.load(CHECKPOINT) for each in products}
     full = {name: letters(hear(heard)) for name, hear in loaded.items()}
@@ -308,9 +322,9 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=5)
     rounds = parser.parse_args().rounds
-    if rivals := [each for each in RIVALS if each.installed]:
-        print(table(compare((*OURS, *rivals), rounds)))
-    print(left_out(RIVALS), end="")
+    rivals = [each for each in RIVALS if each.installed]
+    texts = (table(compare((*OURS, *rivals), rounds)) if rivals else "", left_out(RIVALS))
+    print("\n".join(filter(None, texts)), end="")
 
 
 if __name__ == "__main__":

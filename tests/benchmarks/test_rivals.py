@@ -47,7 +47,7 @@ def test_transcribe_cpp_takes_part_with_a_converter_and_its_8_bits_with_a_quanti
 
 
 def says(short: str, long: str) -> Hear:
-    return lambda waveform: long if len(waveform) == SECONDS else short
+    return lambda audio: long if len(audio.samples) == SECONDS else short
 
 
 def product(name: str, short: str, long: str) -> Product:
