@@ -81,6 +81,7 @@ fuzz: setup-test
 demo-model: setup-test
 	$(BIN)/pip install --quiet -e '.[training]'
 	$(BIN)/python -m training
+	$(BIN)/python -m training.build_lm
 	$(BIN)/python -m training.confidence --write
 	$(BIN)/python -m training.artefact
 

@@ -15,20 +15,24 @@ from tokenizers import Tokenizer
 from medasr_service.decoding.ctc import WORD_START, Vocabulary
 from medasr_service.model.checkpoint import DEMO_FOLDER
 from training import grammar, kenlm, ngrams
+from training.notation import Notation
 
 SEED = 50_000
 ORDER = 6
 UTTERANCES = 60_000
+NOTATION = 4  # of so many utterances, one more of people and places
 REPORTS = 1_500
 MOST_NGRAMS = 120_000  # a file of less than 3 MB
 FILE = DEMO_FOLDER / "lm_6.kenlm"
 
 
 def texts(split: grammar.Split, seed: int, utterances: int, reports: int) -> Iterator[grammar.Words]:
-    """Random utterances and whole reports."""
-    dictation = grammar.load(split, seed)
+    """Random utterances, of dictation and of notation.py, and whole reports."""
+    dictation, notation = grammar.load(split, seed), Notation(split, seed)
     for _ in range(utterances):
         yield dictation.utterance()
+    for _ in range(utterances // NOTATION):
+        yield notation.utterance()
     for _ in range(reports):
         yield dictation.report()
 

@@ -1,4 +1,4 @@
-"""The evaluation sets: texts and recordings that no training audio has, and the WER on each."""
+"""The evaluation sets: texts and recordings that no training audio has, and how well they are written."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -8,10 +8,11 @@ from random import Random
 
 import numpy as np
 
-from medasr_service.evaluation import scoring
-from training import grammar, recognition
+from medasr_service.evaluation import markers, scoring
+from medasr_service.evaluation.scoring import Found
+from training import codecs, grammar, recognition, wide
 from training.features import add_noise, extract, record
-from training.features import load as load_shards
+from training.notation import Notation, guessed
 from training.voices import (
     SAMPLE_RATE,
     UNSEEN_ENGINE,
@@ -23,6 +24,8 @@ from training.voices import (
 
 SHORTEST_REPORT_S, LONGEST_REPORT_S = 60, 180
 SENTENCES_PER_BREATH = 3
+MOST_CHANGED = 0.03  # of the words, by a codec
+GUESSED, MUMBLED = 0.25, 0.25  # of the utterances of the notation's set
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,28 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Sent:
+    """The first row's recordings through a codec: WER, and the words that are others than without it."""
+
+    name: str
+    wer: float
+    changed: float
+
+    @property
+    def missed(self) -> bool:
+        return self.changed > MOST_CHANGED
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What is measured: the WER of the sets, the codecs, and how many of which marker are right."""
+
+    rows: list[Row]
+    sent: list[Sent]
+    markers: dict[str, Found]
+
+
+@dataclass(frozen=True)
 class Sizes:
     """How many recordings the sets have, and how many are tried for one that ships."""
 
@@ -61,6 +86,7 @@ class Sizes:
     unseen: int = 100  # of each voice never trained on
     reports: int = 2  # of each trained voice
     candidates: int = 24
+    notation: int = 240  # of all trained voices together
 
 
 class Texts:
@@ -87,11 +113,6 @@ class Texts:
     def report(self, times: int) -> grammar.Words:
         """A report with `times` as many sentences as usual."""
         return self.dictation.report(times=times)
-
-
-def trained_texts(folder: Path) -> list[str]:
-    """Every text that the training shards speak."""
-    return [utterance.text for utterance, _ in load_shards(folder)]
 
 
 def speak_short(voice: Voice, count: int, texts: Texts, rng: Random) -> list[Recording]:
@@ -141,8 +162,8 @@ def _breaths(words: grammar.Words) -> list[grammar.Words]:
     return [words[start:end] for start, end in pairwise(cuts) if start < end]
 
 
-def evaluate(folder: Path, voices: list[Voice], trained: Iterable[str], seed: int, sizes: Sizes) -> list[Row]:
-    """Greedy WER of the checkpoint in `folder` on every set."""
+def evaluate(folder: Path, voices: list[Voice], trained: Iterable[str], seed: int, sizes: Sizes) -> Figures:
+    """Greedy figures of the checkpoint in `folder` on every set."""
     texts, rng = Texts(seed, trained), Random(seed)
     each = -(-sizes.sentences // len(voices))
     quiet = [one for voice in voices for one in speak_short(voice, each, texts, rng)]
@@ -162,6 +183,57 @@ def evaluate(folder: Path, voices: list[Voice], trained: Iterable[str], seed: in
     for snr_db, wanted in ((20, 0.10), (10, None)):
         noisy = [replace(one, waveform=add_noise(one.waveform, snr_db, rng, coloured=False)) for one in quiet]
         rows.append(_row(f"trained voices, white noise at {snr_db} dB", folder, noisy, wanted))
+    notation = [
+        one for voice in voices for one in speak_notation(voice, -(-sizes.notation // len(voices)), seed)
+    ]
+    heard = _heard(folder, notation)
+    rows.append(_scored("trained voices, notation", notation, heard, None))
+    return Figures(rows, _sent(folder, quiet), marked([one.text for one in notation], heard))
+
+
+def speak_notation(voice: Voice, count: int, seed: int) -> list[Recording]:
+    """Utterances with placeholders, ends, guessed signs and mumbling; no name of them is said in training."""
+    rng = Random(f"{seed}/{voice.name}")
+    notation = Notation("evaluation", rng.randrange(2**32))
+    recordings: list[Recording] = []
+    others: list[Waveform] = []
+    while len(recordings) < count:
+        words = notation.utterance()
+        if rng.random() < GUESSED:
+            words = guessed(words, rng)
+        speech = voice.speak([grammar.spoken(words, rng)], rng)[0]
+        if speech is None:
+            continue
+        if others and rng.random() < MUMBLED:
+            words, speech = wide.mumbled(words, speech, others, rng)
+        else:
+            others.append(speech.waveform)
+        heard = record(replace(speech, starts_s=None), rng, noise=False)
+        if len(heard.waveform) < 20 * SAMPLE_RATE:
+            recordings.append(Recording(heard.waveform, grammar.written(words), voice.name))
+    return recordings
+
+
+def marked(references: list[str], heard: list[str]) -> dict[str, Found]:
+    """How many of each marker were said, are right, and were written where nobody said them."""
+    found: dict[str, Found] = {}
+    for reference, text in zip(references, heard, strict=True):
+        for kind, one in markers.score(reference, text).kinds.items():
+            found[kind] = found.get(kind, Found()) + one
+    return found
+
+
+def _sent(folder: Path, quiet: list[Recording]) -> list[Sent]:
+    """The recordings through every codec that is measured."""
+    without = _heard(folder, quiet)
+    references = [one.text for one in quiet]
+    rows = []
+    for codec in codecs.MEASURED:
+        sent = [replace(one, waveform=codecs.through(one.waveform, codec)) for one in quiet]
+        heard = _heard(folder, sent)
+        wer, changed = (scoring.word_error_rate(said, heard) for said in (references, without))
+        rows.append(Sent(f"{codec.name} at {codec.bit_rate / 1000:g} kbit/s", wer, changed))
+        print(f"{rows[-1].name}: WER {100 * wer:.2f} %, changed {100 * changed:.2f} %", flush=True)
     return rows
 
 
@@ -169,11 +241,14 @@ def _of(recordings: list[Recording], voice: Voice) -> list[Recording]:
     return [recording for recording in recordings if recording.voice.startswith(voice.name)]
 
 
-def _row(name: str, folder: Path, recordings: list[Recording], target: float | None = None) -> Row:
+def _heard(folder: Path, recordings: list[Recording]) -> list[str]:
     model, tokenizer = recognition.load(folder)
     features = [extract(recording.waveform) for recording in recordings]
-    heard = recognition.transcribe(model, tokenizer, features)
-    return _scored(name, recordings, heard, target)
+    return recognition.transcribe(model, tokenizer, features)
+
+
+def _row(name: str, folder: Path, recordings: list[Recording], target: float | None = None) -> Row:
+    return _scored(name, recordings, _heard(folder, recordings), target)
 
 
 def _scored(name: str, recordings: list[Recording], heard: list[str], target: float | None) -> Row:

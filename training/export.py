@@ -1,9 +1,10 @@
-"""The folder that ships: weights in half precision, processor, sample, clips, plot and card."""
+"""The folder that ships: weights in half precision, processor, sample, clips and plot."""
 
 # mypy: disallow-untyped-calls=false
 # (transformers and torch leave some functions untyped)
 
 import json
+import shutil
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,10 +18,10 @@ from transformers import LasrForCTC
 
 from medasr_service.evaluation import scoring
 from training import recognition
-from training.evaluation import Recording, Row, Texts, speak_report, speak_short
+from training.evaluation import Recording, Texts, speak_report, speak_short
 from training.features import extract
 from training.stages import Point, Stage
-from training.voices import SAMPLE_RATE, UNSEEN_ENGINE, UNSEEN_VARIANT, VOICES, Voice, espeak
+from training.voices import SAMPLE_RATE, Voice, espeak
 
 CLIPS = 12
 SHORTEST_CLIP_S, LONGEST_CLIP_S = 3.0, 10.0
@@ -101,6 +102,37 @@ def pick_sample(folder: Path, voices: list[Voice], texts: Texts, rng: Random, ca
     return picked
 
 
+def keep_recordings(folder: Path, checkpoint: Path) -> tuple[Picked, list[Picked]]:
+    """Copies the recordings of a folder to the checkpoint's; ValueError where it writes one with an error."""
+    model, tokenizer = recognition.load(checkpoint)
+    lines = (folder / "clips" / "manifest.jsonl").read_text(encoding="utf-8").splitlines()
+    clips = [json.loads(line) for line in lines]
+    sample = (folder / "sample.txt").read_text(encoding="utf-8").strip()
+    files = [folder / "sample.wav", *(folder / "clips" / clip["audio"] for clip in clips)]
+    texts = [sample, *(clip["text"] for clip in clips)]
+    voices = [SAMPLE_VOICE, *(clip["voice"] for clip in clips)]
+    recordings = [
+        Recording(soundfile.read(file, dtype="float32")[0], text, voice)
+        for file, text, voice in zip(files, texts, voices, strict=True)
+    ]
+    heard = recognition.transcribe(model, tokenizer, [extract(one.waveform) for one in recordings])
+    heard_long = recognition.transcribe_long(checkpoint, [recordings[0].waveform])
+    wrong = [
+        f"{recording.text!r} became {text!r}"
+        for recording, text in zip([recordings[0], *recordings], heard_long + heard, strict=True)
+        if text != recording.text
+    ]
+    if wrong:
+        raise ValueError(
+            "The checkpoint does not write the recordings that it should keep: " + "; ".join(wrong)
+        )
+    shutil.copytree(folder / "clips", checkpoint / "clips")
+    for name in ("sample.wav", "sample.txt"):
+        shutil.copy(folder / name, checkpoint / name)
+    picked = [Picked(recording, text, 0) for recording, text in zip(recordings, heard, strict=True)]
+    return picked[0], picked[1:]
+
+
 def save_recordings(folder: Path, sample: Recording, clips: list[Recording]) -> None:
     """sample.wav with its text, and the clips with their manifest; 16 bits, 16 kHz, mono."""
     soundfile.write(folder / "sample.wav", sample.waveform, SAMPLE_RATE, subtype="PCM_16")
@@ -149,68 +181,3 @@ def publish(source: Path, target: Path) -> None:
             temporary = place.with_name(place.name + ".tmp")
             temporary.write_bytes(path.read_bytes())
             temporary.replace(place)
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What the model card tells of a run."""
-
-    rows: list[Row]
-    parameters: int
-    hours: float
-    utterances: int
-    steps: int
-    training_s: float
-    missing: list[Voice]
-    sample: Picked
-    clips: list[Picked]
-
-
-def card(facts: Facts) -> str:
-    """The model card."""
-    figures = "\n".join(
-        f"| {row.name} | {row.utterances} | {row.words:,} | {100 * row.wer:.2f} % "
-        f"| {'' if row.target is None else f'<= {100 * row.target:.0f} %'} |"
-        for row in facts.rows
-    )
-    sample = facts.sample.recording
-    words = len(sample.text.split())
-    missed = [row.name for row in facts.rows if row.missed]
-    verdict = f"Missed: {'; '.join(missed)}." if missed else "Every target is met."
-    voices = "\n".join(
-        f"| {voice.name} | {voice.package} | {voice.licence} | {100 * voice.share:.0f} % |"
-        for voice in VOICES
-        if voice not in facts.missing
-    )
-    unseen = "\n".join(
-        f"| {voice.name} | {voice.package} | {voice.licence} | evaluation only |"
-        for voice in (UNSEEN_VARIANT, UNSEEN_ENGINE)
-    )
-    absent = "".join(
-        f"\nVoice {voice.name} ({voice.package}) was missing when this checkpoint was trained; "
-        "the others speak its share.\n"
-        for voice in facts.missing
-    )
-    clips = ", ".join(str(pick.passed_over) for pick in facts.clips)
-    return TEMPLATE.format(
-        parameters=f"{facts.parameters:,}",
-        hours=f"{facts.hours:.1f}",
-        utterances=f"{facts.utterances:,}",
-        steps=f"{facts.steps:,}",
-        minutes=f"{facts.training_s / 60:.0f}",
-        figures=figures,
-        verdict=verdict,
-        voices=voices,
-        unseen=unseen,
-        absent=absent,
-        sample_s=f"{sample.seconds:.0f}",
-        sample_words=words,
-        sample_voice=sample.voice,
-        sample_errors=facts.sample.errors,
-        passed_over=facts.sample.passed_over,
-        clips=clips,
-        clip_errors=sum(pick.errors for pick in facts.clips),
-    )
-
-
-TEMPLATE = Path(__file__).with_name("card.md").read_text(encoding="utf-8")

@@ -12,6 +12,7 @@ import json
 import multiprocessing
 import os
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -25,7 +26,7 @@ import torch
 from transformers import LasrFeatureExtractor
 
 from training import grammar
-from training.voices import SAMPLE_RATE, VOICES, Speech, Voice, Waveform, present
+from training.voices import MORE_VOICES, SAMPLE_RATE, VOICES, Speech, Voice, Waveform, present
 
 UTTERANCES_PER_SHARD = 240
 UTTERANCES_PER_CALL = 24  # texts that a voice speaks in one call
@@ -109,6 +110,14 @@ def add_noise(waveform: Waveform, snr_db: float, rng: Random, *, coloured: bool)
     return noisy
 
 
+def plain_texts(seed: int, shards: int) -> Iterator[str]:
+    """Every text of the shards, without their audio: a shard's texts hang on its number alone."""
+    for number in range(shards):
+        dictation = grammar.load("train", Random(f"{seed}/{number}").randrange(2**32))
+        for _ in range(UTTERANCES_PER_SHARD):
+            yield grammar.written(dictation.utterance())
+
+
 def build_shard(number: int, seed: int, voices: list[Voice], folder: Path) -> float:
     """Synthesise one shard; hours of audio in it."""
     rng = Random(f"{seed}/{number}")
@@ -129,6 +138,11 @@ def build_shard(number: int, seed: int, voices: list[Voice], folder: Path) -> fl
             names = [word.written for word in words]
             arrays.append(features)
             utterances.append(Utterance(len(features), names, voice.name, recording.starts_s))
+    return save_shard(folder, number, arrays, utterances)
+
+
+def save_shard(folder: Path, number: int, arrays: list[Features], utterances: list[Utterance]) -> float:
+    """Write one shard; hours of audio in it."""
     lines = "".join(json.dumps(asdict(utterance)) + "\n" for utterance in utterances)
     _replace(folder / f"{number:04d}.jsonl", lines.encode())
     temporary = folder / f"{number:04d}.tmp.npy"
@@ -143,20 +157,26 @@ def _replace(path: Path, data: bytes) -> None:
     temporary.replace(path)
 
 
-def _build(job: tuple[int, int, list[str], Path]) -> float:
-    number, seed, names, folder = job
-    return build_shard(number, seed, [voice for voice in VOICES if voice.name in names], folder)
+Builder = Callable[[int, int, list[Voice], Path], float]
+_Job = tuple[Builder, int, int, list[str], Path]
 
 
-def synthesise(folder: Path, shards: int, seed: int) -> list[Voice]:
+def _build(job: _Job) -> float:
+    builder, number, seed, names, folder = job
+    return builder(number, seed, [voice for voice in (*VOICES, *MORE_VOICES) if voice.name in names], folder)
+
+
+def synthesise(
+    folder: Path, shards: int, seed: int, table: list[Voice] = VOICES, builder: Builder = build_shard
+) -> list[Voice]:
     """Build the shards that are not there yet on all cores; the voices whose package is missing."""
     folder.mkdir(parents=True, exist_ok=True)
-    found, missing = present(VOICES)
+    found, missing = present(table)
     for voice in missing:
         print(f"voice {voice.name} is missing ({voice.package}); going on without it", flush=True)
     names = [voice.name for voice in found]
-    jobs = [
-        (number, seed, names, folder)
+    jobs: list[_Job] = [
+        (builder, number, seed, names, folder)
         for number in range(shards)
         if not (folder / f"{number:04d}.npy").exists()
     ]

@@ -11,6 +11,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Literal, NamedTuple
 
+from training import people
 from training.numbers import NUMBER_SLOTS, Word, cardinal
 
 HELD_OUT = 8  # one in eight
@@ -40,7 +41,7 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True)
 class Grammar:
-    """The tables of templates.toml and the random choices over them, for one split."""
+    """The tables of a file of templates and the random choices over them, for one split."""
 
     split: Split
     rng: Random
@@ -132,16 +133,31 @@ class Grammar:
             words = NUMBER_SLOTS[slot](self.rng)
             fillings.append(written(words))
             return words
+        if slot in people.SLOTS:
+            word = people.placeholder(slot, self.rng, self._keeps)
+            fillings.append(word.spoken)
+            return (word,)
         choice = self.rng.choice(self.slots[slot])
         fillings.append(choice)
         return self._expand(choice, fillings)
 
+    def _keeps(self, name: str) -> bool:
+        """Whether the split has a name: training never says those of the evaluation."""
+        return is_held_out("", [name]) == (self.split == "evaluation")
 
-def load(split: Split, seed: int) -> Grammar:
-    """The grammar of templates.toml with its own random numbers."""
-    tables: dict[str, Any] = tomllib.loads(
-        Path(__file__).with_name("templates.toml").read_text(encoding="utf-8")
-    )
+
+def load(split: Split, seed: int, *others: str) -> Grammar:
+    """The grammar of templates.toml with its own random numbers.
+
+    With `others`, the sections and reports are those of the last of these files instead; its marks, words and
+    slots are added.
+    """
+    tables: dict[str, Any] = {}
+    for name in ("templates.toml", *others):
+        found = tomllib.loads(Path(__file__).with_name(name).read_text(encoding="utf-8"))
+        for table in ("marks", "spoken", "slots"):
+            found[table] = tables.get(table, {}) | found[table]
+        tables = found
     sections = {
         name: Section(
             sentences=section["sentences"],

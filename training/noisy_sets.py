@@ -14,10 +14,9 @@ import numpy as np
 from medasr_service import engines, settings
 from medasr_service.model import checkpoint
 from medasr_service.model.geometry import Emission
-from training import grammar
 from training.demo_model import EVALUATION_SEED, SEED, SHARDS
 from training.evaluation import Recording, Texts, speak_short
-from training.features import UTTERANCES_PER_SHARD, add_noise
+from training.features import add_noise, plain_texts
 from training.voices import VOICES, present
 
 SEEDS = {"dev": 40_000, "test": EVALUATION_SEED}
@@ -36,21 +35,13 @@ class Heard:
     emission: Emission
 
 
-def trained_texts() -> Iterator[str]:
-    """Every text of the training audio, without the audio: a shard's texts hang on its number alone."""
-    for number in range(SHARDS):
-        dictation = grammar.load("train", Random(f"{SEED}/{number}").randrange(2**32))
-        for _ in range(UTTERANCES_PER_SHARD):
-            yield grammar.written(dictation.utterance())
-
-
 def recordings(name: str) -> list[Recording]:
     """Quiet recordings of the set, the same number from each trained voice."""
     seed = SEEDS[name]
     voices, missing = present(VOICES)
     for voice in missing:
         print(f"voice {voice.name} is missing ({voice.package}); going on without it", flush=True)
-    texts, rng = Texts(seed, trained_texts()), Random(seed)
+    texts, rng = Texts(seed, plain_texts(SEED, SHARDS)), Random(seed)
     return [one for voice in voices for one in speak_short(voice, PER_VOICE, texts, rng)]
 
 

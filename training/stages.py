@@ -1,4 +1,4 @@
-"""Training in stages: word times first, then CTC, then CTC on light augmentation.
+"""Training in stages: word times first, then CTC, then CTC on light augmentation, then CTC on wider audio.
 
 Plain CTC from scratch stays on the blank plateau for long; the cross-entropy on known word times
 of stage 1 leaves it in minutes. Everything that a step needs is in one checkpoint, written under
@@ -9,7 +9,7 @@ import copy
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from random import Random
@@ -38,6 +38,7 @@ CTC_WEIGHT, BLANK_WEIGHT = 0.15, 0.5  # beside the cross-entropy of the pieces, 
 class Stage:
     """Some steps of one kind; `aligned` adds the cross-entropy on known word times.
 
+    A `wide` stage trains on the audio of wide.py, and has a warm-up and a cosine of its own.
     `batch_s` is the audio of one worker's batch; a step averages the gradients of all workers.
     """
 
@@ -47,6 +48,20 @@ class Stage:
     batch_s: float
     aligned: bool = False
     augment: bool = False
+    wide: bool = False
+
+
+@dataclass(frozen=True)
+class Pools:
+    """The examples of the stages, and those of the wide ones."""
+
+    plain: list[Example]
+    wide: list[Example]
+
+    def of(self, stage: Stage) -> list[Example]:
+        if stage.aligned:
+            return [example for example in self.plain if example.frames_of_ids]
+        return self.wide if stage.wide else self.plain
 
 
 @dataclass(frozen=True)
@@ -59,7 +74,7 @@ class Recipe:
     layers: int = models.LAYERS
     workers: int = 2  # processes of one thread each; on a GPU one process does the work of all
     evaluate_every: int = 500  # steps
-    save_every: int = 200  # steps
+    save_every: int = 100  # steps
 
     @property
     def steps(self) -> int:
@@ -131,13 +146,14 @@ Evaluate = Callable[[LasrForCTC], float]
 
 def train(
     recipe: Recipe,
-    pool: list[Example],
+    pools: Pools,
     vocabulary_size: int,
     checkpoint: Path,
     evaluate: Evaluate,
     rank: int = 0,
+    weights: Mapping[str, torch.Tensor] | None = None,
 ) -> State:
-    """Run the stages from the checkpoint, if there is one, to the end.
+    """Run the stages from the checkpoint, if there is one, to the end; a new run begins with `weights`.
 
     With `recipe.workers` processes on CPUs each calls this with its rank, after it has joined
     the process group; the one of rank 0 evaluates, prints and writes the checkpoint.
@@ -146,17 +162,16 @@ def train(
     workers = workers_here(recipe)
     torch.set_num_threads(1 if workers > 1 else os.cpu_count() or 1)
     torch.manual_seed(recipe.seed)
-    state = _start(recipe, pool, vocabulary_size, device)
+    state = _start(recipe, pools, vocabulary_size, device, weights)
     if checkpoint.exists():
         state.load(checkpoint, recipe)
         if rank == 0:
             print(f"going on from step {state.step} of {recipe.steps}", flush=True)
-    aligned = [example for example in pool if example.frames_of_ids]
     first = 0
     for number, stage in enumerate(recipe.stages):
         if state.step < first + stage.steps:
             batches = stream(
-                aligned if stage.aligned else pool,
+                pools.of(stage),
                 round(stage.batch_s * FRAMES_PER_S * recipe.workers / workers),
                 f"{recipe.seed}/{number}",
                 skip=state.step - first,
@@ -170,7 +185,14 @@ def train(
     return state
 
 
-def _start(recipe: Recipe, pool: list[Example], vocabulary_size: int, device: Any) -> State:
+def _start(
+    recipe: Recipe,
+    pools: Pools,
+    vocabulary_size: int,
+    device: Any,
+    weights: Mapping[str, torch.Tensor] | None,
+) -> State:
+    pool = pools.plain or pools.wide
     sample = Random(recipe.seed).sample(pool, min(200, len(pool)))
     frames = np.concatenate([example.features.astype(np.float32) for example in sample])
     model = models.build(
@@ -180,6 +202,8 @@ def _start(recipe: Recipe, pool: list[Example], vocabulary_size: int, device: An
         recipe.hidden_size,
         recipe.layers,
     ).to(device)
+    if weights is not None:
+        model.load_state_dict(weights)
     matrices = [weight for weight in model.parameters() if weight.ndim >= 2]
     vectors = [weight for weight in model.parameters() if weight.ndim < 2]
     groups = [
@@ -242,14 +266,21 @@ class _Run:
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:
-    """Warm-up, constant in the aligned stages, then one cosine over all that follow."""
+    """Warm-up, constant in the aligned stages, then one cosine over all that follow; anew for the wide."""
+    wide = [stage for stage in recipe.stages if stage.wide]
+    stages = [stage for stage in recipe.stages if not stage.wide]
+    before = sum(stage.steps for stage in stages)
+    if step >= before:
+        stages, step = wide, step - before
     warmup = min(1.0, (step + 1) / WARMUP_STEPS)
-    aligned = sum(stage.steps for stage in recipe.stages if stage.aligned)
+    aligned = sum(stage.steps for stage in stages if stage.aligned)
     if step < aligned:
-        return recipe.stages[0].learning_rate * warmup
-    peak = recipe.stages[-1].learning_rate
-    progress = (step - aligned) / max(1, recipe.steps - aligned)
-    return peak * (LAST_RATE + (1 - LAST_RATE) * 0.5 * (1 + math.cos(math.pi * progress)))
+        return stages[0].learning_rate * warmup
+    if aligned:
+        warmup = 1.0
+    progress = (step - aligned) / max(1, sum(stage.steps for stage in stages) - aligned)
+    cosine = LAST_RATE + (1 - LAST_RATE) * 0.5 * (1 + math.cos(math.pi * progress))
+    return stages[-1].learning_rate * warmup * cosine
 
 
 def _step(state: State, batch: Batch) -> float:

@@ -1,7 +1,8 @@
 """The demo model's tokenizer: BPE pieces, stored as a Unigram of nearly equal scores.
 
 With nearly equal scores the Unigram search takes the fewest pieces for a word, which matters at
-25 output frames a second. Marks and headings are pieces of their own; numbers are spelt in digits.
+25 output frames a second. Marks, headings and placeholders are pieces of their own: a short name leaves no
+frames to spell "[MedicalProfessionalName]" in. Numbers are spelt in digits.
 """
 
 # mypy: disallow-untyped-calls=false
@@ -12,7 +13,8 @@ import io
 import sentencepiece
 from transformers import LasrFeatureExtractor, LasrProcessor, LasrTokenizer
 
-from training import grammar
+from training import grammar, people
+from training.notation import DOUBT, END
 
 VOCABULARY_SIZE = 512
 SENTENCES = 60_000
@@ -34,6 +36,7 @@ def train(seed: int) -> LasrProcessor:
     dictation = grammar.load("train", seed)
     whole = [word.written for word in dictation.marks.values()]
     whole += [section.heading.written for section in dictation.sections.values() if section.heading]
+    whole += [*people.WRITTEN, DOUBT, END]
     forced = list(dict.fromkeys(WORD_START + part for text in whole for part in text.split()))
     forced = [piece for piece in forced if len(piece) > 2] + NUMBER_PIECES
     pieces = _bpe_pieces(dictation)

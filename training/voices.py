@@ -317,6 +317,25 @@ VOICES = [
     ),
 ]
 
+# Accents and variants that only the last stage hears, beside the table's: see wide.py.
+_MORE_ACCENTS = ["en-us", "gmw/en", "en-us-nyc", "en-gb-x-gbclan", "en-gb-x-gbcwmd", "en-029", "en-gb-x-rp"]
+_MORE_VARIANTS = (
+    "+Alex|+Alicia|+Andrea|+antonio|+aunty|+benjamin|+boris|+caleb|+Denis|+Diogo|+ed|+edward|+edward2|+Gene|+Gene2"
+    "|+gustave|+announcer|+Henrique|+Hugo|+iven|+iven2|+iven3|+iven4|+Jacky|+john|+kaukovalta|+Lee|+marcelo|+Marco"
+    "|+Mario|+max|+michel|+miguel|+pablo|+pedro|+quincy|+robert|+sandro|+steph2|+steph3|+travis|+victor|+zac|+klatt"
+    "|+klatt3|+klatt5|+klatt6|+norbert|+grandma|+grandpa|+fast|+croak"
+).split("|")
+MORE_VOICES = [
+    Voice(
+        "espeak-ng, more variants",
+        "espeak-ng (Debian)",
+        ESPEAK_LICENCE,
+        0.25,
+        partial(espeak, accents=_MORE_ACCENTS, variants=_MORE_VARIANTS),
+    )
+]
+WIDE_VOICES = [*VOICES, *MORE_VOICES]
+
 # Voices that no training audio is made with.
 UNSEEN_VARIANT = Voice(
     "espeak-ng, unseen variants",

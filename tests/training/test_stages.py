@@ -12,7 +12,7 @@ import torch
 
 from training.batches import Example, collate, order
 from training.model import output_frames
-from training.stages import Recipe, Stage, learning_rate, train
+from training.stages import Pools, Recipe, Stage, learning_rate, train
 
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same'")
 
@@ -21,6 +21,7 @@ RECIPE = Recipe(
         Stage("aligned", steps=6, learning_rate=1e-3, batch_s=4, aligned=True),
         Stage("ctc", steps=6, learning_rate=1e-3, batch_s=4),
         Stage("augmented", steps=4, learning_rate=1e-3, batch_s=4, augment=True),
+        Stage("wide", steps=4, learning_rate=1e-3, batch_s=4, wide=True),
     ),
     hidden_size=24,
     layers=1,
@@ -40,6 +41,10 @@ def pool() -> list[Example]:
     ]
 
 
+def pools() -> Pools:
+    return Pools(pool(), pool()[:20])
+
+
 def no_error(model: Any) -> float:
     return 0.0
 
@@ -51,12 +56,12 @@ def train_slowly(checkpoint: Path) -> None:
         time.sleep(60)
         return 0.0
 
-    train(RECIPE, pool(), VOCABULARY_SIZE, checkpoint, evaluate)
+    train(RECIPE, pools(), VOCABULARY_SIZE, checkpoint, evaluate)
 
 
 def test_a_killed_run_ends_like_one_that_was_not(tmp_path: Path) -> None:
     torch.set_num_threads(1)
-    whole = train(RECIPE, pool(), VOCABULARY_SIZE, tmp_path / "whole.pt", no_error)
+    whole = train(RECIPE, pools(), VOCABULARY_SIZE, tmp_path / "whole.pt", no_error)
     checkpoint = tmp_path / "killed.pt"
     process = multiprocessing.get_context("spawn").Process(target=train_slowly, args=(checkpoint,))
     process.start()
@@ -67,18 +72,18 @@ def test_a_killed_run_ends_like_one_that_was_not(tmp_path: Path) -> None:
     process.kill()
     process.join()
     checkpoint.with_suffix(".tmp").write_bytes(b"half a checkpoint")
-    resumed = train(RECIPE, pool(), VOCABULARY_SIZE, checkpoint, no_error)
+    resumed = train(RECIPE, pools(), VOCABULARY_SIZE, checkpoint, no_error)
     assert resumed.step == whole.step == RECIPE.steps
-    assert [point.step for point in resumed.history] == [4, 8, 12, 16]
+    assert [point.step for point in resumed.history] == [4, 8, 12, 16, 20]
     for one, other in zip(whole.mean.parameters(), resumed.mean.parameters(), strict=True):
         torch.testing.assert_close(one, other)
 
 
 def test_a_checkpoint_of_another_recipe_is_refused(tmp_path: Path) -> None:
     short = Recipe(stages=RECIPE.scaled(0.2), hidden_size=24, layers=1, workers=1)
-    train(short, pool(), VOCABULARY_SIZE, tmp_path / "checkpoint.pt", no_error)
+    train(short, pools(), VOCABULARY_SIZE, tmp_path / "checkpoint.pt", no_error)
     with pytest.raises(ValueError, match="another recipe"):
-        train(RECIPE, pool(), VOCABULARY_SIZE, tmp_path / "checkpoint.pt", no_error)
+        train(RECIPE, pools(), VOCABULARY_SIZE, tmp_path / "checkpoint.pt", no_error)
 
 
 def test_the_learning_rate_warms_up_and_falls_to_a_hundredth() -> None:
@@ -86,7 +91,39 @@ def test_the_learning_rate_warms_up_and_falls_to_a_hundredth() -> None:
     rates = [learning_rate(long, step) for step in range(long.steps)]
     assert rates[0] == pytest.approx(1e-5)
     assert rates[600] == pytest.approx(1e-3)
+    assert rates[1599] == pytest.approx(1e-5, rel=0.05)
+
+
+def test_a_wide_stage_warms_up_and_falls_again() -> None:
+    long = Recipe(stages=RECIPE.scaled(100))
+    rates = [learning_rate(long, step) for step in range(1600, long.steps)]
+    assert rates[0] == pytest.approx(1e-5)
+    assert max(rates) == pytest.approx(1e-3, rel=0.2)
     assert rates[-1] == pytest.approx(1e-5, rel=0.05)
+
+
+def test_a_stage_is_trained_on_its_own_audio() -> None:
+    aligned, ctc, _, wide = RECIPE.stages
+    unaligned = Example(pool()[0].features, [4, 5], None)
+    both = Pools([*pool(), unaligned], [unaligned])
+    assert [len(both.of(stage)) for stage in (aligned, ctc, wide)] == [30, 31, 1]
+
+
+def test_a_run_of_the_wide_stage_alone_begins_with_the_weights_given(tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    alone = Recipe(
+        stages=(Stage("wide", steps=1, learning_rate=0.0, batch_s=4, wide=True),),
+        hidden_size=24,
+        layers=1,
+        workers=1,
+    )
+    first = train(RECIPE, pools(), VOCABULARY_SIZE, tmp_path / "first.pt", no_error)
+    weights = first.mean.state_dict()
+    second = train(
+        alone, Pools([], pool()), VOCABULARY_SIZE, tmp_path / "second.pt", no_error, weights=weights
+    )
+    for name, weight in second.model.named_parameters():
+        torch.testing.assert_close(weight, weights[name])
 
 
 def test_every_example_is_in_one_batch_of_an_epoch() -> None:

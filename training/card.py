@@ -1,0 +1,100 @@
+"""The model card: what is told of a run, put into card.md."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from training.evaluation import Figures
+from training.export import Picked
+from training.voices import UNSEEN_ENGINE, UNSEEN_VARIANT, WIDE_VOICES, Voice
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the model card tells of a run."""
+
+    figures: Figures
+    parameters: int
+    plain: tuple[float, int]  # hours and utterances of the first stages
+    wide: tuple[float, int]  # and of the last
+    steps: int
+    training_s: float
+    missing: list[Voice]
+    sample: Picked
+    clips: list[Picked]
+    warm: bool  # begun at the last stage, with an earlier checkpoint and its recordings
+
+
+def card(facts: Facts) -> str:
+    """The model card."""
+    rows = "\n".join(
+        f"| {row.name} | {row.utterances} | {row.words:,} | {100 * row.wer:.2f} % "
+        f"| {'' if row.target is None else f'<= {100 * row.target:.0f} %'} |"
+        for row in facts.figures.rows
+    )
+    sent = "\n".join(
+        f"| {row.name} | {100 * row.wer:.2f} % | {100 * row.changed:.2f} % |" for row in facts.figures.sent
+    )
+    marked = "\n".join(
+        f"| {kind} | {found.said} | {found.right} | {found.made_up} |"
+        for kind, found in facts.figures.markers.items()
+    )
+    sample = facts.sample.recording
+    words = len(sample.text.split())
+    missed = [row.name for row in (*facts.figures.rows, *facts.figures.sent) if row.missed]
+    verdict = f"Missed: {'; '.join(missed)}." if missed else "Every target is met."
+    voices = "\n".join(
+        f"| {voice.name} | {voice.package} | {voice.licence} | {100 * voice.share:.0f} % |"
+        for voice in WIDE_VOICES
+        if voice not in facts.missing
+    )
+    unseen = "\n".join(
+        f"| {voice.name} | {voice.package} | {voice.licence} | evaluation only |"
+        for voice in (UNSEEN_VARIANT, UNSEEN_ENGINE)
+    )
+    absent = "".join(
+        f"\nVoice {voice.name} ({voice.package}) was missing when this checkpoint was trained; "
+        "the others speak its share.\n"
+        for voice in facts.missing
+    )
+    clips = ", ".join(str(pick.passed_over) for pick in facts.clips)
+    history = WARM if facts.warm else COLD
+    steps, minutes = f"{facts.steps:,}", f"{facts.training_s / 60:.0f}"
+    return TEMPLATE.format(
+        parameters=f"{facts.parameters:,}",
+        history=history.format(
+            steps=steps, minutes=minutes, utterances=f"{facts.plain[1]:,}", hours=f"{facts.plain[0]:.1f}"
+        ),
+        wide_hours=f"{facts.wide[0]:.1f}",
+        wide_utterances=f"{facts.wide[1]:,}",
+        figures=rows,
+        sent=sent,
+        markers=marked,
+        verdict=verdict,
+        voices=voices,
+        unseen=unseen,
+        absent=absent,
+        sample_s=f"{sample.seconds:.0f}",
+        sample_words=words,
+        sample_voice=sample.voice,
+        sample_errors=facts.sample.errors,
+        chosen=KEPT if facts.warm else CHOSEN.format(passed_over=facts.sample.passed_over, clips=clips),
+        clip_errors=sum(pick.errors for pick in facts.clips),
+    )
+
+
+TEMPLATE = Path(__file__).with_name("card.md").read_text(encoding="utf-8")
+# The parts of the card that hang on how the run began.
+COLD = """in one run: {hours} h of dictation ({utterances} utterances) for stages 1 to 3, {steps}
+steps in all, {minutes} minutes on two CPU cores."""
+WARM = """as described below. **The weights that are here were made in two runs**,
+by two versions of the recipe. The first ended after stage 3 (30.2 h of dictation, 15,148 utterances;
+6,000 steps, 56 minutes on two CPU cores; stopped and taken up again twice, with a learning rate up to
+0.2 % higher in steps 900 to 1,200). Its tokenizer had no placeholders: 13 seldom used pieces gave way
+to them, the head's rows of the others were kept. Stage 4 began with its weights (`python -m training
+--warm-start FOLDER`): {steps} steps, {minutes} minutes beside much other work. A new run will come out
+alike, not bit for bit."""
+CHOSEN = """The sample is the first report that the model wrote exactly, in one piece and in windows of 20 s;
+{passed_over} others were passed over. Passed over for the clips, one by one: {clips}."""
+KEPT = """They are those of the checkpoint that stage 4 began with: the first report, and for each voice the
+first short recording (for two of them the third), that it wrote exactly, in one piece and in windows of
+20 s. This one was kept because it writes them all exactly, too."""
