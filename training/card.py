@@ -5,7 +5,7 @@ from pathlib import Path
 
 from training.evaluation import Figures
 from training.export import Picked
-from training.voices import UNSEEN_ENGINE, UNSEEN_VARIANT, WIDE_VOICES, Voice
+from training.voices import MORE_VOICES, UNSEEN_ENGINE, UNSEEN_VARIANT, VOICES, WIDE_VOICES, Voice
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,18 @@ def card(facts: Facts) -> str:
     )
     sample = facts.sample.recording
     words = len(sample.text.split())
-    missed = [row.name for row in (*facts.figures.rows, *facts.figures.sent) if row.missed]
+    missed = [row.name for row in facts.figures.rows if row.missed]
+    missed += [sent.name for sent in facts.figures.sent if sent.missed]
     verdict = f"Missed: {'; '.join(missed)}." if missed else "Every target is met."
     voices = "\n".join(
         f"| {voice.name} | {voice.package} | {voice.licence} | {100 * voice.share:.0f} % |"
-        for voice in WIDE_VOICES
+        for voice in VOICES
+        if voice not in facts.missing
+    )
+    total = sum(voice.share for voice in WIDE_VOICES)
+    more = "\n".join(
+        f"| {voice.name} | {voice.package} | {voice.licence} | {100 * voice.share / total:.0f} % of stage 4 |"
+        for voice in MORE_VOICES
         if voice not in facts.missing
     )
     unseen = "\n".join(
@@ -71,6 +78,7 @@ def card(facts: Facts) -> str:
         markers=marked,
         verdict=verdict,
         voices=voices,
+        more=more,
         unseen=unseen,
         absent=absent,
         sample_s=f"{sample.seconds:.0f}",

@@ -49,6 +49,7 @@ def encode(waveform: Waveform, codec: Codec, bit_rate: int) -> bytes:
     samples = np.round(np.clip(waveform, -1, 1) * 32767).astype(np.int16)
     with av.open(file, "w", format=codec.container) as container:
         track = container.add_stream(codec.encoder, rate=codec.rate_hz, layout="mono")
+        assert isinstance(track, av.AudioStream)
         track.bit_rate = bit_rate
         frame = av.AudioFrame.from_ndarray(samples[None], format="s16", layout="mono")
         frame.sample_rate, frame.pts = SAMPLE_RATE, 0

@@ -16,7 +16,7 @@ def weights(folder: Path, tokenizer: LasrTokenizer) -> dict[str, torch.Tensor]:
     model, _ = recognition.load(folder)
     known = Tokenizer.from_file(str(folder / "tokenizer.json")).get_vocab()
     state = {name: weight.clone() for name, weight in model.state_dict().items()}
-    pieces = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+    pieces = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
     for name in ("ctc_head.weight", "ctc_head.bias"):
         old = state[name]
         new = old.mean(0, keepdim=True).repeat(len(pieces), *(1 for _ in old.shape[1:]))

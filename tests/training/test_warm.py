@@ -15,7 +15,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same'")
 
 def test_rows_of_the_head_go_with_their_pieces_and_all_else_stays() -> None:
     model, tokenizer = recognition.load(FOLDER)
-    pieces = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+    pieces = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
     moved = [*pieces[:4], "▁quite_new", *pieces[5:400], *pieces[401:], pieces[400]]
     other = LasrTokenizer(vocab=[(piece, -1.0) for piece in moved], extra_ids=0)
     new, old = warm.weights(FOLDER, other), model.state_dict()

@@ -17,9 +17,10 @@ from training.voices import SAMPLE_RATE, Speech, Waveform
 def bursts(seconds: float) -> Waveform:
     """Tones that come and go as syllables do."""
     times = np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE
-    tone = sum(np.sin(2 * np.pi * hertz * times) / hertz for hertz in (220, 440, 880, 1760)) * 60
-    waveform: Waveform = (tone * (np.sin(2 * np.pi * 1.7 * times) > 0.3)).astype(np.float32)
-    return waveform / np.abs(waveform).max() * np.float32(0.5)
+    tone = np.sum([np.sin(2 * np.pi * hertz * times) / hertz for hertz in (220, 440, 880, 1760)], axis=0)
+    tone = tone * (np.sin(2 * np.pi * 1.7 * times) > 0.3)
+    waveform: Waveform = (0.5 * tone / np.abs(tone).max()).astype(np.float32)
+    return waveform
 
 
 @pytest.mark.parametrize("codec", [*codecs.MEASURED, codecs.A_LAW], ids=lambda codec: codec.name)
