@@ -40,7 +40,7 @@ RECIPE = Recipe(
         Stage("aligned", steps=900, learning_rate=1e-3, batch_s=32, aligned=True),
         Stage("ctc", steps=4100, learning_rate=1.5e-3, batch_s=32),
         Stage("augmented", steps=1000, learning_rate=1.5e-3, batch_s=32, augment=True),
-        Stage("wide", steps=2400, learning_rate=1e-3, batch_s=32, augment=True, wide=True),
+        Stage("wide", steps=3400, learning_rate=1e-3, batch_s=32, augment=True, wide=True),
     ),
     seed=SEED,
 )
