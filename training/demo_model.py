@@ -33,14 +33,14 @@ RECORDINGS_SEED = 30_000
 FOLDER = Path(__file__).parents[1] / "medasr_service" / "demo_model"
 SHARDS = 64  # of about half an hour
 HOURS_PER_SHARD = 0.48
-WIDE_SHARDS = 26
+WIDE_SHARDS = 36
 DEV_UTTERANCES = 80
 RECIPE = Recipe(
     stages=(
         Stage("aligned", steps=900, learning_rate=1e-3, batch_s=32, aligned=True),
         Stage("ctc", steps=4100, learning_rate=1.5e-3, batch_s=32),
         Stage("augmented", steps=1000, learning_rate=1.5e-3, batch_s=32, augment=True),
-        Stage("wide", steps=3400, learning_rate=1e-3, batch_s=32, augment=True, wide=True),
+        Stage("wide", steps=6500, learning_rate=1e-3, batch_s=32, augment=True, wide=True),
     ),
     seed=SEED,
 )
