@@ -21,7 +21,8 @@ class Facts:
     missing: list[Voice]
     sample: Picked
     clips: list[Picked]
-    warm: bool  # begun at the last stage, with an earlier checkpoint and its recordings
+    warm: bool  # begun at the last stage, with an earlier checkpoint
+    kept: tuple[int, ...] = ()  # of its recordings: 0 the sample, then the clips
 
 
 def card(facts: Facts) -> str:
@@ -63,7 +64,6 @@ def card(facts: Facts) -> str:
         "the others speak its share.\n"
         for voice in facts.missing
     )
-    clips = ", ".join(str(pick.passed_over) for pick in facts.clips)
     history = WARM if facts.warm else COLD
     steps, minutes = f"{facts.steps:,}", f"{facts.training_s / 60:.0f}"
     return TEMPLATE.format(
@@ -85,9 +85,19 @@ def card(facts: Facts) -> str:
         sample_words=words,
         sample_voice=sample.voice,
         sample_errors=facts.sample.errors,
-        chosen=KEPT if facts.warm else CHOSEN.format(passed_over=facts.sample.passed_over, clips=clips),
+        chosen=_chosen(facts),
         clip_errors=sum(pick.errors for pick in facts.clips),
     )
+
+
+def _chosen(facts: Facts) -> str:
+    clips = ", ".join(str(pick.passed_over) for pick in facts.clips)
+    text = CHOSEN.format(passed_over=facts.sample.passed_over, clips=clips)
+    if not facts.kept:
+        return text
+    names = ["the sample", *(f"clip {number}" for number in range(1, len(facts.clips) + 1))]
+    new = [name for number, name in enumerate(names) if number not in facts.kept]
+    return f"{text}\n{KEPT} {'New: ' + ', '.join(new) + '.' if new else ''}".rstrip()
 
 
 TEMPLATE = Path(__file__).with_name("card.md").read_text(encoding="utf-8")
@@ -103,6 +113,5 @@ to them, the head's rows of the others were kept. Stage 4 began with its weights
 alike, not bit for bit."""
 CHOSEN = """The sample is the first report that the model wrote exactly, in one piece and in windows of 20 s;
 {passed_over} others were passed over. Passed over for the clips, one by one: {clips}."""
-KEPT = """They are those of the checkpoint that stage 4 began with: the first report, and for each voice the
-first short recording (for two of them the third), that it wrote exactly, in one piece and in windows of
-20 s. This one was kept because it writes them all exactly, too."""
+KEPT = """Those that the checkpoint with which stage 4 began had were kept where this one writes them exactly,
+too (0 passed over)."""

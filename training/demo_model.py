@@ -1,7 +1,7 @@
 """The demo checkpoint from nothing, step after step; finished steps are skipped.
 
-With `--warm-start FOLDER` the last stage alone is run, from the weights of the checkpoint in the folder; its
-recordings are kept, and must be written without an error.
+With `--warm-start FOLDER` the last stage alone is run, from the weights of the checkpoint in the folder;
+of its recordings those are kept that are written without an error.
 """
 
 # mypy: disallow-untyped-calls=false
@@ -133,13 +133,21 @@ def make_folder(
     trained = list(features.plain_texts(SEED, SHARDS))
     trained += [utterance.text for utterance, _ in features.load(work_dir / "features-wide")]
     figures = evaluation.evaluate(staging, voices, trained, EVALUATION_SEED, sizes)
+    rng, texts = Random(RECORDINGS_SEED), evaluation.Texts(RECORDINGS_SEED, trained)
     if begin is None:
-        rng, texts = Random(RECORDINGS_SEED), evaluation.Texts(RECORDINGS_SEED, trained)
+        kept: tuple[int, ...] = ()
         sample = export.pick_sample(staging, voices, texts, rng, sizes.candidates)
         clips = export.pick_clips(staging, voices, texts, rng, sizes.candidates)
-        export.save_recordings(staging, sample.recording, [pick.recording for pick in clips])
     else:
-        sample, clips = export.keep_recordings(begin, staging)
+        sample, clips = export.kept_recordings(begin, staging)
+        kept = tuple(number for number, each in enumerate((sample, *clips)) if each.is_exact)
+        if not sample.is_exact:
+            sample = export.pick_sample(staging, voices, texts, rng, sizes.candidates)
+        clips = [
+            each if each.is_exact else export.pick_clip(staging, voice, texts, rng, sizes.candidates)
+            for each, voice in zip(clips, export.clip_voices(voices), strict=True)
+        ]
+    export.save_recordings(staging, sample.recording, [pick.recording for pick in clips])
     export.plot([Point(**point) for point in state["history"]], recipe.stages, staging / "training.png")
     facts = card.Facts(
         figures=figures,
@@ -152,6 +160,7 @@ def make_folder(
         sample=sample,
         clips=clips,
         warm=begin is not None,
+        kept=kept,
     )
     (staging / "README.md").write_text(card.card(facts), encoding="utf-8")
     export.publish(staging, folder)

@@ -4,7 +4,6 @@
 # (transformers and torch leave some functions untyped)
 
 import json
-import shutil
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +20,7 @@ from training import recognition
 from training.evaluation import Recording, Texts, speak_report, speak_short
 from training.features import extract
 from training.stages import Point, Stage
-from training.voices import SAMPLE_RATE, Voice, espeak
+from training.voices import SAMPLE_RATE, Voice, Waveform, espeak
 
 CLIPS = 12
 SHORTEST_CLIP_S, LONGEST_CLIP_S = 3.0, 10.0
@@ -39,6 +38,10 @@ class Picked:
     recording: Recording
     heard: str
     passed_over: int
+
+    @property
+    def is_exact(self) -> bool:
+        return self.heard == self.recording.text
 
     @property
     def errors(self) -> int:
@@ -72,19 +75,21 @@ def clip_voices(voices: list[Voice]) -> list[Voice]:
 
 def pick_clips(folder: Path, voices: list[Voice], texts: Texts, rng: Random, candidates: int) -> list[Picked]:
     """A short recording in each of twelve voices, the first that the model writes exactly."""
+    return [pick_clip(folder, voice, texts, rng, candidates) for voice in clip_voices(voices)]
+
+
+def pick_clip(folder: Path, voice: Voice, texts: Texts, rng: Random, candidates: int) -> Picked:
+    """A short recording in the voice, the first that the model writes exactly, or the last tried."""
     model, tokenizer = recognition.load(folder)
-    picked = []
-    for voice in clip_voices(voices):
-        tried: list[Picked] = []
-        while len(tried) < candidates:
-            recording = speak_short(voice, 1, texts, rng)[0]
-            if SHORTEST_CLIP_S <= recording.seconds <= LONGEST_CLIP_S:
-                heard = recognition.transcribe(model, tokenizer, [extract(recording.waveform)])[0]
-                tried.append(Picked(recording, heard, len(tried)))
-                if heard == recording.text:
-                    break
-        picked.append(tried[-1])
-    return picked
+    passed_over = 0
+    while True:
+        recording = speak_short(voice, 1, texts, rng)[0]
+        if SHORTEST_CLIP_S <= recording.seconds <= LONGEST_CLIP_S:
+            heard = recognition.transcribe(model, tokenizer, [extract(recording.waveform)])[0]
+            picked = Picked(recording, heard, passed_over)
+            passed_over += 1
+            if heard == recording.text or passed_over == candidates:
+                return picked
 
 
 def pick_sample(folder: Path, voices: list[Voice], texts: Texts, rng: Random, candidates: int) -> Picked:
@@ -102,48 +107,45 @@ def pick_sample(folder: Path, voices: list[Voice], texts: Texts, rng: Random, ca
     return picked
 
 
-def keep_recordings(folder: Path, checkpoint: Path) -> tuple[Picked, list[Picked]]:
-    """Copies the recordings of a folder to the checkpoint's; ValueError where it writes one with an error."""
+def kept_recordings(folder: Path, checkpoint: Path) -> tuple[Picked, list[Picked]]:
+    """The sample and the clips of a folder, and what the checkpoint writes of them.
+
+    Of the sample it is what is wrong, where it is written otherwise in one piece and in windows.
+    """
     model, tokenizer = recognition.load(checkpoint)
     lines = (folder / "clips" / "manifest.jsonl").read_text(encoding="utf-8").splitlines()
     clips = [json.loads(line) for line in lines]
-    sample = (folder / "sample.txt").read_text(encoding="utf-8").strip()
     files = [folder / "sample.wav", *(folder / "clips" / clip["audio"] for clip in clips)]
-    texts = [sample, *(clip["text"] for clip in clips)]
+    texts = [(folder / "sample.txt").read_text(encoding="utf-8").strip(), *(clip["text"] for clip in clips)]
     voices = [SAMPLE_VOICE, *(clip["voice"] for clip in clips)]
     recordings = [
         Recording(soundfile.read(file, dtype="float32")[0], text, voice)
         for file, text, voice in zip(files, texts, voices, strict=True)
     ]
     heard = recognition.transcribe(model, tokenizer, [extract(one.waveform) for one in recordings])
-    heard_long = recognition.transcribe_long(checkpoint, [recordings[0].waveform])
-    wrong = [
-        f"{recording.text!r} became {text!r}"
-        for recording, text in zip([recordings[0], *recordings], heard_long + heard, strict=True)
-        if text != recording.text
-    ]
-    if wrong:
-        raise ValueError(
-            "The checkpoint does not write the recordings that it should keep: " + "; ".join(wrong)
-        )
-    shutil.copytree(folder / "clips", checkpoint / "clips")
-    for name in ("sample.wav", "sample.txt"):
-        shutil.copy(folder / name, checkpoint / name)
-    picked = [Picked(recording, text, 0) for recording, text in zip(recordings, heard, strict=True)]
-    return picked[0], picked[1:]
+    if heard[0] == texts[0]:
+        heard[0] = recognition.transcribe_long(checkpoint, [recordings[0].waveform])[0]
+    sample, *picked = [Picked(*each, 0) for each in zip(recordings, heard, strict=True)]
+    return sample, picked
 
 
 def save_recordings(folder: Path, sample: Recording, clips: list[Recording]) -> None:
     """sample.wav with its text, and the clips with their manifest; 16 bits, 16 kHz, mono."""
-    soundfile.write(folder / "sample.wav", sample.waveform, SAMPLE_RATE, subtype="PCM_16")
+    _write(folder / "sample.wav", sample.waveform)
     (folder / "sample.txt").write_text(sample.text + "\n", encoding="utf-8")
     (folder / "clips").mkdir(exist_ok=True)
     lines = []
     for number, clip in enumerate(clips, 1):
         name = f"{number:02d}.flac"
-        soundfile.write(folder / "clips" / name, clip.waveform, SAMPLE_RATE, subtype="PCM_16")
+        _write(folder / "clips" / name, clip.waveform)
         lines.append(json.dumps({"audio": name, "text": clip.text, "voice": clip.voice}) + "\n")
     (folder / "clips" / "manifest.jsonl").write_text("".join(lines), encoding="utf-8")
+
+
+def _write(file: Path, waveform: Waveform) -> None:
+    """What was read from 16 bits is written as it was."""
+    scaled = np.clip(np.rint(waveform * 32_768.0), -32_768, 32_767)
+    soundfile.write(file, scaled.astype(np.int16), SAMPLE_RATE, subtype="PCM_16")
 
 
 def plot(history: list[Point], stages: tuple[Stage, ...], path: Path) -> None:

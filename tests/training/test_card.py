@@ -46,6 +46,11 @@ def test_a_codec_that_changes_more_than_it_may_is_named_as_missed() -> None:
 def test_it_says_how_the_weights_were_made(warm: bool) -> None:
     text = card(replace(FACTS, warm=warm))
     assert ("made in two runs" in text) == warm
-    assert ("2 others were passed over" in " ".join(text.split())) != warm
     assert "8,400" in text
     assert "12.9 h" in text
+
+
+def test_it_names_the_recordings_that_were_picked_anew() -> None:
+    assert "2 others were passed over" in " ".join(card(FACTS).split())
+    text = card(replace(FACTS, warm=True, kept=tuple(range(12))))
+    assert "New: clip 12." in text
