@@ -204,5 +204,5 @@ def test_on_sigterm_nothing_stays(proxied: Service) -> None:
     assert not psutil.wait_procs(processes, timeout=PATIENCE_S)[1]
     log = proxied.log.read_text()
     assert "127.0.0.1 POST" in log
-    for word in ("203.0.113.9", "of=whom", "appendectomy", KEY, "Traceback", "before everything"):
+    for word in ("203.0.113.9", "of=whom", "amoxicillin", KEY, "Traceback", "before everything"):
         assert word not in log

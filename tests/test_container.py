@@ -318,7 +318,7 @@ def test_a_stop_finishes_what_is_under_way(start: Callable[..., Container], tmp_
         assert time.monotonic() - began < STOP_S
         text, _ = request.communicate(timeout=STOP_S)
     assert request.returncode == 0, container.log
-    assert text.count("appendectomy") == 5
+    assert text.count("amoxicillin") == 5
     assert container.state == (False, 0)
 
 

@@ -111,7 +111,8 @@ by two versions of the recipe. The first ended after stage 3 (30.2 h of dictatio
 to them, the head's rows of the others were kept. Stage 4 began with its weights (`python -m training
 --warm-start FOLDER`): {steps} steps, {minutes} minutes beside much other work. A new run will come out
 alike, not bit for bit."""
-CHOSEN = """The sample is the first report that the model wrote exactly, in one piece and in windows of 20 s;
-{passed_over} others were passed over. Passed over for the clips, one by one: {clips}."""
+CHOSEN = """The sample is the first report that the model wrote exactly, in one
+piece, in windows of 20 s and as the service cuts them; {passed_over} others were passed over. Passed over
+for the clips, one by one: {clips}."""
 KEPT = """Those that the checkpoint with which stage 4 began had were kept where this one writes them exactly,
 too (0 passed over)."""

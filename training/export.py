@@ -93,18 +93,27 @@ def pick_clip(folder: Path, voice: Voice, texts: Texts, rng: Random, candidates:
 
 
 def pick_sample(folder: Path, voices: list[Voice], texts: Texts, rng: Random, candidates: int) -> Picked:
-    """A report, the first that the model writes exactly in one piece and in windows."""
+    """A report, the first that the model writes exactly in one piece, in windows, and as it is served."""
     model, tokenizer = recognition.load(folder)
     voice = next((voice for voice in voices if voice.name == SAMPLE_VOICE), voices[0])
     for passed_over in range(SAMPLE_TRIES * candidates):
         recording = speak_report(voice, texts, rng, SHORTEST_SAMPLE_S, LONGEST_SAMPLE_S, times=1)
         heard = recognition.transcribe(model, tokenizer, [extract(recording.waveform)])[0]
-        if heard == recording.text:
-            heard = recognition.transcribe_long(folder, [recording.waveform])[0]
-        picked = Picked(recording, heard, passed_over)
-        if heard == recording.text:
+        picked = Picked(recording, _heard_long(folder, recording, heard), passed_over)
+        if picked.is_exact:
             break
     return picked
+
+
+def _heard_long(folder: Path, recording: Recording, heard: str) -> str:
+    """What was heard in one piece; where that is exact, in windows; and then as the service cuts them."""
+    for transcribe in (
+        lambda waveform: recognition.transcribe_long(folder, [waveform])[0],
+        lambda waveform: recognition.transcribe_served(folder, waveform),
+    ):
+        if heard == recording.text:
+            heard = transcribe(recording.waveform)
+    return heard
 
 
 def kept_recordings(folder: Path, checkpoint: Path) -> tuple[Picked, list[Picked]]:
@@ -123,8 +132,7 @@ def kept_recordings(folder: Path, checkpoint: Path) -> tuple[Picked, list[Picked
         for file, text, voice in zip(files, texts, voices, strict=True)
     ]
     heard = recognition.transcribe(model, tokenizer, [extract(one.waveform) for one in recordings])
-    if heard[0] == texts[0]:
-        heard[0] = recognition.transcribe_long(checkpoint, [recordings[0].waveform])[0]
+    heard[0] = _heard_long(checkpoint, recordings[0], heard[0])
     sample, *picked = [Picked(*each, 0) for each in zip(recordings, heard, strict=True)]
     return sample, picked
 

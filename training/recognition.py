@@ -3,13 +3,19 @@
 # mypy: disallow-untyped-calls=false
 # (transformers and torch leave some functions untyped)
 
+import asyncio
+import io
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import soundfile
 import torch
 from transformers import AutoModelForCTC, AutoProcessor, LasrForCTC, LasrTokenizer, pipeline
 
+from medasr_service.cli import model as served
+from medasr_service.settings import Settings
+from medasr_service.transcriber import Options
 from training.batches import Example, collate
 from training.features import Features
 from training.tokenizer import END_ID
@@ -51,3 +57,13 @@ def transcribe_long(folder: Path, waveforms: list[Waveform]) -> list[str]:
         result = recogniser(inputs, chunk_length_s=CHUNK_S, stride_length_s=STRIDE_S)
         texts.append(" ".join(result["text"].replace("</s>", " ").split()))
     return texts
+
+
+def transcribe_served(folder: Path, waveform: Waveform) -> str:
+    """As the service does it, its windows cut at pauses; nothing formatted."""
+    config = Settings(model=str(folder), engine="torch", formatting="raw")
+    file = io.BytesIO()
+    soundfile.write(file, waveform, SAMPLE_RATE, format="WAV", subtype="PCM_16")
+    file.seek(0)
+    transcript = asyncio.run(served.load(config).transcribe(file, Options.defaults(config)))
+    return transcript.text
