@@ -63,7 +63,7 @@ def examples(items: list[tuple[Utterance, Features]], tokenizer: LasrTokenizer) 
             if word not in known:
                 known[word] = pieces.encode(tokenizer, [word, ""])[0]
         words = [list(known[word]) for word in utterance.words]
-        if utterance.words[-1] == "{period}":
+        if utterance.words[-1:] == ["{period}"]:
             words[-1].append(pieces.END_ID)
         ids = [piece for word in words for piece in word]
         repeats = sum(one == other for one, other in pairwise(ids))
@@ -115,10 +115,10 @@ def collate(batch: list[Example], *, aligned: bool, augment: Random | None) -> B
         if augment is not None:
             _augment(features[row, : example.frames], augment)
     lengths = torch.tensor([example.frames for example in batch])
-    labels = torch.full((len(batch), max(len(example.ids) for example in batch)), IGNORED)
+    labels = torch.full((len(batch), max(1, *(len(example.ids) for example in batch))), IGNORED)
     targets = torch.zeros(len(batch), output_frames(frames), dtype=torch.long) if aligned else None
     for row, example in enumerate(batch):
-        labels[row, : len(example.ids)] = torch.tensor(example.ids)
+        labels[row, : len(example.ids)] = torch.tensor(example.ids, dtype=torch.long)
         if targets is not None and example.frames_of_ids is not None:
             targets[row, torch.tensor(example.frames_of_ids)] = torch.tensor(example.ids)
             targets[row, output_frames(example.frames) :] = IGNORED

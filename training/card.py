@@ -76,6 +76,8 @@ def card(facts: Facts) -> str:
         figures=rows,
         sent=sent,
         markers=marked,
+        unspoken=facts.figures.unspoken.recordings,
+        unspoken_words=facts.figures.unspoken.words,
         verdict=verdict,
         voices=voices,
         more=more,

@@ -112,7 +112,8 @@ def train_rank(
         return scoring.word_error_rate([utterance.text for utterance, _ in dev], texts)
 
     checkpoint = work_dir / "checkpoint.pt"
-    pools = Pools([] if begin else pool("features"), pool("features-wide"))
+    wider = pool("features-wide") + pool("features-nothing")
+    pools = Pools([] if begin else pool("features"), wider)
     weights = warm.weights(begin, processor.tokenizer) if begin else None
     train(recipe, pools, len(processor.tokenizer), checkpoint, evaluate, rank, weights)
 
@@ -193,6 +194,7 @@ def main() -> None:
     missing = features.synthesise(
         work_dir / "features-wide", wide_shards, SEED, WIDE_VOICES, wide.build_shard
     )
+    features.synthesise(work_dir / "features-nothing", 1, SEED, [], wide.build_nothing)
     build_processor(work_dir / "processor")
     train_model(work_dir, recipe, begin)
     make_folder(work_dir, recipe, missing, sizes, folder, begin)

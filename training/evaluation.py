@@ -70,12 +70,21 @@ class Sent:
 
 
 @dataclass(frozen=True)
+class Unspoken:
+    """Recordings in which nobody speaks, and the words that are written of them."""
+
+    recordings: int
+    words: int
+
+
+@dataclass(frozen=True)
 class Figures:
-    """What is measured: the WER of the sets, the codecs, and how many of which marker are right."""
+    """What is measured: the WER of the sets, the codecs, how many of which marker are right, and silence."""
 
     rows: list[Row]
     sent: list[Sent]
     markers: dict[str, Found]
+    unspoken: Unspoken
 
 
 @dataclass(frozen=True)
@@ -87,6 +96,7 @@ class Sizes:
     reports: int = 2  # of each trained voice
     candidates: int = 24
     notation: int = 240  # of all trained voices together
+    unspoken: int = 120
 
 
 class Texts:
@@ -188,7 +198,12 @@ def evaluate(folder: Path, voices: list[Voice], trained: Iterable[str], seed: in
     ]
     heard = _heard(folder, notation)
     rows.append(_scored("trained voices, notation", notation, heard, None))
-    return Figures(rows, _sent(folder, quiet), marked([one.text for one in notation], heard))
+    return Figures(
+        rows,
+        _sent(folder, quiet),
+        marked([one.text for one in notation], heard),
+        _unspoken(folder, seed, sizes.unspoken),
+    )
 
 
 def speak_notation(voice: Voice, count: int, seed: int) -> list[Recording]:
@@ -220,6 +235,14 @@ def marked(references: list[str], heard: list[str]) -> dict[str, Found]:
     for reference, text in zip(references, heard, strict=True):
         for kind, one in markers.score(reference, text).kinds.items():
             found[kind] = found.get(kind, Found()) + one
+    return found
+
+
+def _unspoken(folder: Path, seed: int, count: int) -> Unspoken:
+    rng = Random(f"{seed}/unspoken")
+    heard = _heard(folder, [Recording(wide.nothing(rng), "", "nobody") for _ in range(count)])
+    found = Unspoken(count, sum(len(text.split()) for text in heard))
+    print(f"nobody speaks: {found.recordings} recordings, {found.words} words", flush=True)
     return found
 
 

@@ -20,6 +20,8 @@ from training.numbers import Word
 from training.voices import SAMPLE_RATE, Speech, Voice, Waveform
 
 UTTERANCES_PER_SHARD = 240
+NOTHING_PER_SHARD = 480
+SHORTEST_NOTHING_S, LONGEST_NOTHING_S = 1.5, 8.0
 NOTATION = 11  # of UTTERANCES_PER_CALL texts that a voice speaks in one call
 GUESSED = 0.10  # of the utterances have signs that are guessed
 MUMBLED = 0.10
@@ -105,4 +107,26 @@ def build_shard(number: int, seed: int, voices: list[Voice], folder: Path) -> fl
                 continue
             arrays.append(found)
             utterances.append(Utterance(len(found), [word.written for word in words], voice.name, None))
+    return features.save_shard(folder, number, arrays, utterances)
+
+
+def nothing(rng: Random) -> Waveform:
+    """A recording in which nobody speaks: noise, a hum, clicks, of any level, through a codec or not."""
+    count = int(rng.uniform(SHORTEST_NOTHING_S, LONGEST_NOTHING_S) * SAMPLE_RATE)
+    hum = np.sin(2 * np.pi * rng.choice((50, 60, 100, 120)) * np.arange(count) / SAMPLE_RATE)
+    heard = features.add_noise(hum.astype(np.float32), rng.uniform(-40, 0), rng, coloured=rng.random() < 0.5)
+    heard *= np.float32(10 ** (-rng.uniform(10, 65) / 20) / (float(np.abs(heard).max()) or 1.0))
+    if rng.random() < 0.25:
+        heard = sound.clicks(heard, rng, each_s=rng.uniform(0.3, 2))
+    return codecs.send(heard, rng) if rng.random() < SENT / 2 else heard
+
+
+def build_nothing(number: int, seed: int, voices: list[Voice], folder: Path) -> float:
+    """One shard without speech: what is not said must not be written; hours of audio in it."""
+    rng = Random(f"{seed}/{number}/nothing")
+    arrays: list[Features] = []
+    for _ in range(NOTHING_PER_SHARD):
+        found = features.extract(np.pad(nothing(rng), (0, 400)))
+        arrays.append(found[: features.LONGEST_FRAMES])
+    utterances = [Utterance(len(found), [], "nobody", None) for found in arrays]
     return features.save_shard(folder, number, arrays, utterances)

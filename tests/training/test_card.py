@@ -7,7 +7,7 @@ import pytest
 
 from medasr_service.evaluation.scoring import Found
 from training.card import Facts, card
-from training.evaluation import Figures, Recording, Row, Sent
+from training.evaluation import Figures, Recording, Row, Sent, Unspoken
 from training.export import Picked
 
 PICKED = Picked(Recording(np.zeros(16_000, np.float32), "No fracture {period}", "flite slt"), "", 2)
@@ -16,6 +16,7 @@ FACTS = Facts(
         [Row("quiet", 240, 3624, 0.0210, 0.05)],
         [Sent("MP3 at 24 kbit/s", 0.031, 0.0201)],
         {"placeholder": Found(said=120, right=111, made_up=3)},
+        Unspoken(120, 7),
     ),
     parameters=3_175_232,
     plain=(30.2, 15_148),
@@ -34,6 +35,7 @@ def test_figures_stand_in_their_tables() -> None:
     assert "| quiet | 240 | 3,624 | 2.10 % | <= 5 % |" in text
     assert "| MP3 at 24 kbit/s | 3.10 % | 2.01 % |" in text
     assert "| placeholder | 120 | 111 | 3 |" in text
+    assert "In 120 recordings in which nobody speaks" in text
     assert "Every target is met." in text
 
 

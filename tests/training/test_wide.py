@@ -106,3 +106,15 @@ def test_a_wide_shard_hangs_on_its_seed_and_number_only_and_repeats_the_plain_te
     texts = {utterance.text for utterance, _ in features.load(tmp_path / "first")}
     plain = set(list(features.plain_texts(7, 3))[2 * features.UTTERANCES_PER_SHARD :])
     assert 6 <= len(texts & plain) <= 13
+
+
+def test_where_nobody_speaks_nothing_is_to_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wide, "NOTHING_PER_SHARD", 6)
+    assert wide.build_nothing(0, 1, [], tmp_path) > 0
+    shard = features.load(tmp_path)
+    assert [utterance.words for utterance, _ in shard] == [[]] * 6
+    levels = [float(found.mean()) for _, found in shard]
+    assert max(levels) - min(levels) > 1
+    assert all(np.isfinite(found).all() for _, found in shard)
