@@ -41,6 +41,7 @@ RECIPE = Recipe(
         Stage("ctc", steps=4100, learning_rate=1.5e-3, batch_s=32),
         Stage("augmented", steps=1000, learning_rate=1.5e-3, batch_s=32, augment=True),
         Stage("wide", steps=6500, learning_rate=1e-3, batch_s=32, augment=True, wide=True),
+        Stage("wide again", steps=5000, learning_rate=7e-4, batch_s=32, augment=True, wide=True),
     ),
     seed=SEED,
 )
@@ -186,7 +187,7 @@ def main() -> None:
         recipe, shards, wide_shards = replace(SMOKE, stages=SMOKE.scaled(0.003)), 1, 1
         folder = work_dir / "demo_model"
     if begin is not None:
-        recipe = replace(recipe, stages=tuple(stage for stage in recipe.stages if stage.wide))
+        recipe = replace(recipe, stages=recipe.stages[-1:])
     else:
         features.synthesise(work_dir / "features", shards, SEED)
         features.synthesise(work_dir / "dev", 1, SEED + 1)

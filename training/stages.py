@@ -1,4 +1,4 @@
-"""Training in stages: word times first, then CTC, then CTC on light augmentation, then CTC on wider audio.
+"""Training in stages: word times first, then CTC, then CTC on light augmentation, then, twice, on wider.
 
 Plain CTC from scratch stays on the blank plateau for long; the cross-entropy on known word times
 of stage 1 leaves it in minutes. Everything that a step needs is in one checkpoint, written under
@@ -266,12 +266,13 @@ class _Run:
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:
-    """Warm-up, constant in the aligned stages, then one cosine over all that follow; anew for the wide."""
-    wide = [stage for stage in recipe.stages if stage.wide]
+    """Warm-up, constant in the aligned stages, then a cosine over all that follow; anew in each wide one."""
     stages = [stage for stage in recipe.stages if not stage.wide]
-    before = sum(stage.steps for stage in stages)
-    if step >= before:
-        stages, step = wide, step - before
+    for begun in [stages, *([stage] for stage in recipe.stages if stage.wide)]:
+        stages, steps = begun, sum(stage.steps for stage in begun)
+        if step < steps:
+            break
+        step -= steps
     warmup = min(1.0, (step + 1) / WARMUP_STEPS)
     aligned = sum(stage.steps for stage in stages if stage.aligned)
     if step < aligned:

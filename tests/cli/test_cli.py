@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import soundfile
 
 from medasr_service import cli
 from medasr_service.cli import verify
@@ -217,7 +218,7 @@ def test_a_damaged_recording_is_heard_as_far_as_it_can_be_on_demand(
     cut.write_bytes(SAMPLE.read_bytes()[:-64_000])  # 2 s
     assert cli.main(["transcribe", str(cut)]) != cli.EXIT_OK
     refused = capsys.readouterr()
-    assert "damaged at 49.5 s" in refused.err
+    assert f"damaged at {soundfile.info(SAMPLE).duration - 2:.1f} s" in refused.err
     assert not refused.out
     assert cli.main(["transcribe", str(cut), "--damaged", "skip"]) == cli.EXIT_OK
     assert "[2.0 s could not be read]" in capsys.readouterr().out

@@ -1,11 +1,15 @@
 """What else the model considered for a word."""
 
+import io
+
 import numpy as np
 import pytest
+import soundfile
 from fastapi.testclient import TestClient
 
 from medasr_service.decoding.alternatives import readings
 from medasr_service.decoding.ctc import Vocabulary
+from medasr_service.model.geometry import Waveform
 from tests.conftest import CLIPS, SAMPLE
 
 PIECES = ("<blank>", "▁hypo", "▁hyper", "tension", "▁no", "{period}", "</s>")
@@ -50,13 +54,21 @@ def test_a_sure_word_has_no_other_and_a_mark_is_none() -> None:
     assert "{period}" not in told({"▁no": 0.5, "{period}": 0.45}, written="no")
 
 
-def test_clips_tell_them_and_long_recordings_refuse(client: TestClient) -> None:
+def in_noise(waveform: Waveform, rng: np.random.Generator) -> bytes:
+    """A WAV at 5 dB, in which some words are doubtful."""
+    noise = rng.normal(0, waveform.std() * 10 ** (-5 / 20), len(waveform))
+    file = io.BytesIO()
+    soundfile.write(file, waveform + noise, 16_000, format="WAV")
+    return file.getvalue()
+
+
+def test_clips_tell_them_and_long_recordings_refuse(client: TestClient, rng: np.random.Generator) -> None:
     fields = {
         "response_format": "verbose_json",
         "timestamp_granularities[]": "word",
         "alternatives": "3",
     }
-    files = {"file": ("clip.flac", CLIPS[1].path.read_bytes())}
+    files = {"file": ("clip.wav", in_noise(CLIPS[1].waveform, rng))}
     plain = {**fields, "alternatives": "0"}
     body = client.post("/v1/audio/transcriptions", files=files, data=fields).json()
     without = client.post("/v1/audio/transcriptions", files=files, data=plain).json()

@@ -91,7 +91,7 @@ async def test_a_transcript_in_segments_is_that_of_all_frames_at_once(
 
     with pytest.MonkeyPatch.context() as patch, SAMPLE.open("rb") as file:
         patch.setattr(Search, "push", kept)
-        transcript = await make_transcriber().transcribe(file, Options(5.0, 1.0, "dictation", "lm"))
+        transcript = await make_transcriber().transcribe(file, Options(4.0, 0.8, "dictation", "lm"))
     assert len(transcript.segments) > 5
     assert len(emissions) > 10
     assert transcript.raw_text == raw(decoder.decode(np.concatenate(emissions)), demo.geometry)

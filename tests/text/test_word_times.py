@@ -27,7 +27,7 @@ async def test_the_times_of_words_spoken_one_by_one(
 ) -> None:
     rng, dictation = Random(3), grammar.load("evaluation", 3)
     errors: list[float] = []
-    for _ in range(10):
+    for _ in range(12):
         timed = speak_apart(dictation.utterance("sentence"), ESPEAK, rng)
         assert timed
         found, words = await errors_s(timed, make_transcriber(), options)

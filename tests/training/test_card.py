@@ -47,7 +47,7 @@ def test_a_codec_that_changes_more_than_it_may_is_named_as_missed() -> None:
 @pytest.mark.parametrize("warm", [False, True])
 def test_it_says_how_the_weights_were_made(warm: bool) -> None:
     text = card(replace(FACTS, warm=warm))
-    assert ("made in two runs" in text) == warm
+    assert ("made in three runs" in text) == warm
     assert "8,400" in text
     assert "12.9 h" in text
 

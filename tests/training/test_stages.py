@@ -102,6 +102,16 @@ def test_a_wide_stage_warms_up_and_falls_again() -> None:
     assert rates[-1] == pytest.approx(1e-5, rel=0.05)
 
 
+def test_each_wide_stage_has_a_rate_of_its_own() -> None:
+    twice = (*RECIPE.scaled(100), Stage("again", steps=400, learning_rate=1e-4, batch_s=4, wide=True))
+    long = Recipe(stages=twice)
+    first, again = (
+        [learning_rate(long, step) for step in range(begin, begin + 400)] for begin in (1600, 2000)
+    )
+    assert first == [learning_rate(Recipe(stages=RECIPE.scaled(100)), step) for step in range(1600, 2000)]
+    assert again == pytest.approx([rate / 10 for rate in first])
+
+
 def test_a_stage_is_trained_on_its_own_audio() -> None:
     aligned, ctc, _, wide = RECIPE.stages
     unaligned = Example(pool()[0].features, [4, 5], None)
