@@ -73,7 +73,7 @@ def test_in_noise_it_halves_the_word_errors_and_changes_no_number(
         spoken.append(clip.text)
         greedy.append(raw(tokens[0], demo.geometry))
         lm.append(raw(tokens[1], demo.geometry))
-    assert jiwer.wer(spoken, greedy) > 0.1
+    assert jiwer.wer(spoken, greedy) > 0.05
     assert jiwer.wer(spoken, lm) <= 0.5 * jiwer.wer(spoken, greedy)
 
 
@@ -92,7 +92,7 @@ async def test_a_transcript_in_segments_is_that_of_all_frames_at_once(
     with pytest.MonkeyPatch.context() as patch, SAMPLE.open("rb") as file:
         patch.setattr(Search, "push", kept)
         transcript = await make_transcriber().transcribe(file, Options(4.0, 0.8, "dictation", "lm"))
-    assert len(transcript.segments) > 5
+    assert len(transcript.segments) >= 5
     assert len(emissions) > 10
     assert transcript.raw_text == raw(decoder.decode(np.concatenate(emissions)), demo.geometry)
     times = [time for word in transcript.words for time in (word.start, word.end)]
