@@ -13,6 +13,7 @@ import numpy as np
 
 from medasr_service import engines, settings
 from medasr_service.model import checkpoint
+from medasr_service.model.digests import sha256
 from medasr_service.model.geometry import Emission
 from training.demo_model import EVALUATION_SEED, SEED, SHARDS
 from training.evaluation import Recording, Texts, speak_short
@@ -46,8 +47,9 @@ def recordings(name: str) -> list[Recording]:
 
 
 def build(name: str, folder: Path) -> list[Heard]:
-    """The set's emissions, kept in ``folder`` from one run to the next."""
-    file, index = folder / f"{name}.npz", folder / f"{name}.jsonl"
+    """The set's emissions, kept in ``folder`` from one run to the next, for one checkpoint."""
+    of = sha256(checkpoint.resolve(settings.load()).folder / "model.safetensors")[:12]
+    file, index = folder / f"{name}-{of}.npz", folder / f"{name}-{of}.jsonl"
     if not index.exists():
         folder.mkdir(parents=True, exist_ok=True)
         heard = list(_hear(name))
