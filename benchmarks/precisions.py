@@ -1,7 +1,6 @@
 """The ladder of precisions: how far each is from fp32 on the demo model, how fast it is at the full size.
 
     python -m benchmarks.precisions
-    pip install openvino && python -m benchmarks.precisions       # with OpenVINO's bf16 as well
 
 Agreement: the bundled clips at three speeds, quiet and with white noise at 20 and 10 dB. Noise makes the
 model unsure, and easy to tip. Speed: one window of 20 s, and eight of 3 s in one batch, seconds of audio per
@@ -9,7 +8,6 @@ second. What is not ours is made by ONNX Runtime's own tools from the same fp32 
 """
 
 import argparse
-import importlib.util
 import statistics
 import tempfile
 import time
@@ -80,7 +78,12 @@ def weights_only(block: int, level: int) -> Callable[[Path, Path], None]:
 
 def dynamic(kind: Any, *, per_channel: bool) -> Callable[[Path, Path], None]:
     return lambda exact, file: quantize_dynamic(
-        exact, file, weight_type=kind, per_channel=per_channel, op_types_to_quantize=["MatMul"]
+        exact,
+        file,
+        weight_type=kind,
+        per_channel=per_channel,
+        op_types_to_quantize=["MatMul"],
+        extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},  # behind operators of ONNX Runtime's own
     )
 
 
@@ -101,20 +104,6 @@ def onnx_run(file: Path) -> Run:
     def run(features: Features) -> Emission:
         lengths = np.full(len(features), features.shape[1])
         return np.asarray(session.run(None, {"features": features, "lengths": lengths})[0])
-
-    return run
-
-
-def openvino_run(file: Path) -> Run:
-    import openvino
-
-    options = {"INFERENCE_PRECISION_HINT": "bf16", "INFERENCE_NUM_THREADS": quota()}
-    request = openvino.Core().compile_model(str(file), "CPU", options).create_infer_request()
-
-    def run(features: Features) -> Emission:
-        lengths = np.full(len(features), features.shape[1])
-        answer = request.infer({"features": features, "lengths": lengths})
-        return np.array(next(iter(answer.values())))
 
     return run
 
@@ -145,8 +134,6 @@ def candidates(model: str, scratch: Path) -> Iterator[tuple[str, Run]]:
     yield REFERENCE, onnx_run(exact)
     yield "**int8** (ours: by frame, weights by channel)", onnx_run(artefact("int8"))
     yield "bf16, torch", torch_run(checkpoint.resolve(Settings(model=model)).folder)
-    if importlib.util.find_spec("openvino"):
-        yield "bf16, OpenVINO", openvino_run(exact)
     wide = widened(exact, scratch / "wide.onnx")
     for number, (name, make) in enumerate(OTHERS.items()):
         file = scratch / f"{number}.onnx"
