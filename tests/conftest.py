@@ -2,6 +2,7 @@
 
 import asyncio
 import ctypes
+import io
 import json
 import os
 import random
@@ -89,6 +90,7 @@ os.environ.setdefault("MEDASR_CACHE_DIR", str(ROOT / "build" / "cache"))
 PATIENCE_S = 300  # for what comes in a moment, on a machine that is busy with other things
 SAMPLE = DEMO_FOLDER / "sample.wav"
 SAMPLE_TEXT = (DEMO_FOLDER / "sample.txt").read_text().strip()
+SAMPLE_S = soundfile.info(SAMPLE).duration
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,14 @@ CLIPS = [
     Clip(DEMO_FOLDER / "clips" / line["audio"], line["text"])
     for line in map(json.loads, (DEMO_FOLDER / "clips" / "manifest.jsonl").read_text().splitlines())
 ]
+
+
+def in_noise(waveform: Waveform, snr_db: float) -> bytes:
+    """A WAV with white noise, in which some words are doubtful."""
+    noise = np.random.default_rng(1).normal(0, waveform.std() * 10 ** (-snr_db / 20), len(waveform))
+    file = io.BytesIO()
+    soundfile.write(file, waveform + noise, 16_000, format="WAV")
+    return file.getvalue()
 
 
 def said_by(logger: str, caplog: pytest.LogCaptureFixture) -> list[str]:

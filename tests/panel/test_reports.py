@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.conftest import CLIPS, Service
+from tests.conftest import CLIPS, Service, in_noise
 from tests.panel.conftest import (
     FakeRealtime,
     Opener,
@@ -213,10 +214,11 @@ def test_what_is_not_yet_sure_is_seen_and_never_copied(open_panel: Opener, realt
 
 
 def test_a_doubtful_word_is_heard_accepted_and_replaced_by_what_else_was_considered(
-    open_panel: Opener, service: Service
+    open_panel: Opener, service: Service, tmp_path: Path
 ) -> None:
     page = open_panel()
-    page.set_input_files("#files", [CLIPS[1].path])
+    (tmp_path / "noisy.wav").write_bytes(in_noise(CLIPS[3].waveform, 10))
+    page.set_input_files("#files", [tmp_path / "noisy.wav"])
     page.locator(".entry .state", has_text=":").wait_for()
     doubts = page.locator("#transcript .doubt")
     count = doubts.count()

@@ -13,13 +13,12 @@ from websockets.sync.client import connect
 
 from medasr_service.settings import Settings
 from medasr_service.version import VERSION
-from tests.conftest import CLIPS, PATIENCE_S, SAMPLE, Service
+from tests.conftest import CLIPS, PATIENCE_S, SAMPLE, SAMPLE_S, Service
 from tests.telemetry.conftest import Seen
 
 pytestmark = pytest.mark.e2e
 
 ROUTE, LIVE = "/v1/audio/transcriptions", "/v1/realtime"
-SAMPLE_S = 51.474
 CLIP = CLIPS[0]
 CLIP_S = len(CLIP.waveform) / 16_000
 STAGES = ("upload", "decode", "wait", "inference", "stitch", "text")
