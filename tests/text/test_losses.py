@@ -26,6 +26,8 @@ WHOLE = Transcript(
         (Lost(2.0, 2.1), "No fever [2.1 s could not be read] today\n"),
         (Lost(6.0, 2.0), "No fever today [2.0 s could not be read]\n"),
         (Lost(0.0, 0.0), "[a part could not be read] No fever today\n"),
+        (Lost(4.95, 2.0), "No fever today [2.0 s could not be read]\n"),  # heard as the sound broke off
+        (Lost(4.95, 0.0), "No fever [a part could not be read] today\n"),
     ],
 )
 def test_the_text_says_where_a_part_is_missing(lost: Lost, text: str) -> None:
@@ -47,7 +49,7 @@ def test_no_subtitle_has_a_piece_of_a_notice_that_could_be_taken_for_speech() ->
 def test_notices_are_in_order_and_parted_from_what_is_before() -> None:
     first = replace(WHOLE.segments[0], text="No fever", end=1.5, words=WORDS[:2])
     second = replace(WHOLE.segments[0], text=" today", start=5.0, words=WORDS[2:])
-    damaged = replace(WHOLE, segments=(first, second), lost=(Lost(5.0, 1.0), Lost(5.0, 0.0)))
+    damaged = replace(WHOLE, segments=(first, second), lost=(Lost(4.0, 1.0), Lost(5.0, 0.0)))
     text = "No fever [1.0 s could not be read] [a part could not be read] today\n"
     assert formats.to_text(damaged) == text
 

@@ -8,6 +8,7 @@ import { final, lost, makeSegment, rawLength, report, runs, spoken, tokens } fro
 
 /** @typedef {import("./transcript.js").Entry} Entry @typedef {import("./transcript.js").Segment} Segment @typedef {import("./transcript.js").Word} Word */
 
+const EDGE_S = 0.1;
 const MAX_VERSIONS = 500; // each holds the list of its segments, and shares them with the others
 
 /** Notes what the entry is, before it changes. @param {Entry} entry */
@@ -96,9 +97,10 @@ function written(segment, text) {
 export function withLosses(segments, losses) {
   let found = segments;
   for (const { start, seconds, text } of losses.toReversed()) {
+    const behind = start + Math.min(EDGE_S, seconds / 2); // as in text/losses.py
     let letters = 0; // before the first word that begins behind the place
     for (const word of found.flatMap(({ words }) => words)) {
-      if (word.start >= start && word.written) break;
+      if (word.start >= behind && word.written) break;
       letters += writtenOf(word).length;
     }
     const parts = split(found, letters);
