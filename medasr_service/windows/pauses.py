@@ -2,9 +2,11 @@
 
 A fixed window shares seconds with its neighbours, because a cut may fall into a word; all that is shared is
 computed twice. Here a window ends at the quietest point of its last seconds, and shares little where that is
-a pause. Silence longer than SILENCE_S is taken out before the network and put back, as blanks, after it, so
-that nothing downstream knows of it. Where the file itself has a gap in its times, nothing of that silence is
-heard: the sound on both sides is one, of a recorder that was paused, or a word that lost a packet.
+a pause; or in a long pause somewhat before, where that is less to compute: there windows share the pause and
+no speech, so that each begins and ends in silence, as a recording does. Silence longer than SILENCE_S is
+taken out before the network and put back, as blanks, after it, so that nothing downstream knows of it. Where
+the file itself has a gap in its times, nothing of that silence is heard: the sound on both sides is one, of a
+recorder that was paused, or a word that lost a packet.
 """
 
 import math
@@ -21,6 +23,10 @@ PAUSE_S = 0.2  # what must be quiet around a cut
 PAUSE_LEVEL = 0.1  # of the loud parts around: quieter is a pause
 AROUND_S = 2.0  # on both sides: who speaks softly beside a loud voice does not pause
 PAUSE_STRIDE_S = 1.0  # context on each side of a cut in a pause: with half of it the model stutters there
+LONG_SEARCH_S = 10.0  # or the cut is in a long pause of these last seconds; of half the window at most
+LONG_PAUSE_LEVEL = 0.03  # -30 dB: below, nothing is said
+LONG_PAUSE_S = 0.56
+LONG_PAUSE_STRIDE_S = LONG_PAUSE_S / 2  # all that two windows share is the pause
 SILENCE_LEVEL = 10 ** (-50 / 20)  # of the loud parts so far: no speech is so much quieter for so long
 LOUD_S = 1.0  # as loud as the loud parts, in all: clicks and knocks, which say nothing of speech, are shorter
 SILENCE_S = 1.0
@@ -47,8 +53,8 @@ class Splitter:
     ) -> None:
         self._frame, self._frame_s = geometry.frame_samples, geometry.frame_s
         self._length, shortest = round(chunk_s / self._frame_s), least_stride(geometry) // self._frame
-        both = (min(PAUSE_STRIDE_S, stride_s), stride_s)
-        self._strides = [max(shortest, round(s / self._frame_s)) for s in both]
+        wanted = [min(s, stride_s) for s in (LONG_PAUSE_STRIDE_S, PAUSE_STRIDE_S, stride_s)]
+        self._strides = [max(shortest, round(s / self._frame_s)) for s in wanted]
         advances = self._length - 2 * max(self._strides) >= 1
         if not advances or self._length * self._frame < geometry.receptive_samples:
             raise ValueError(f"windows of {chunk_s} s with strides of {stride_s} s do not advance")
@@ -59,7 +65,7 @@ class Splitter:
         frame, frame_s = self._frame, self._frame_s
         self._held = np.concatenate((self._held, block)) if self._held.size else block
         while True:
-            levels = _levels(self._held, frame)
+            levels = peaks(self._held, frame)
             self._loud = max(self._loud, _loud(levels, frame_s))
             silent = levels <= SILENCE_LEVEL * self._loud
             end = _end(self._skipped(silent), self._length)
@@ -67,22 +73,22 @@ class Splitter:
                 return
             cut, stride = _cut(levels[:end], frame_s, self._strides)
             until = cut + stride
-            skipped = _runs(self._skipped(silent[:until]))
+            skipped = runs(self._skipped(silent[:until]))
             yield Chunk(self._start_frame, self._held[: until * frame], is_last=False, skipped=skipped)
             self._held = self._held[(cut - stride) * frame :]
             self._start_frame += cut - stride
 
     def finish(self) -> Iterator[Chunk]:
         if self._held.size:
-            silent = _levels(self._held, self._frame) <= SILENCE_LEVEL * self._loud
-            skipped = _runs(self._skipped(silent))
+            silent = peaks(self._held, self._frame) <= SILENCE_LEVEL * self._loud
+            skipped = runs(self._skipped(silent))
             yield Chunk(self._start_frame, self._held, is_last=True, skipped=skipped)
 
     def _skipped(self, silent: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Of each frame, whether it is taken out: in the inner part of a long silence, or in a gap."""
         kept, least = round(KEPT_S / self._frame_s), round(SILENCE_S / self._frame_s)
         skipped = np.zeros(len(silent), bool)
-        for run in _runs(silent):
+        for run in runs(silent):
             if run.stop - run.start >= least:
                 skipped[run.start + kept : run.stop - kept] = True
         for start, end in self._gaps:
@@ -131,11 +137,11 @@ def _once(emission: Emission, chunk: Chunk, blank: int) -> Emission:
     return found
 
 
-def _levels(waveform: Waveform, frame: int) -> NDArray[np.float32]:
+def peaks(waveform: Waveform, frame: int) -> NDArray[np.float32]:
     """The peak of each whole frame's length of samples."""
     whole = len(waveform) // frame
-    peaks: NDArray[np.float32] = np.abs(waveform[: whole * frame]).reshape(whole, frame).max(axis=1)
-    return peaks
+    found: NDArray[np.float32] = np.abs(waveform[: whole * frame]).reshape(whole, frame).max(axis=1)
+    return found
 
 
 def _loud(levels: NDArray[np.float32], frame_s: float) -> float:
@@ -144,7 +150,7 @@ def _loud(levels: NDArray[np.float32], frame_s: float) -> float:
     return float(np.partition(levels, -count)[-count]) if len(levels) >= count else 0.0
 
 
-def _runs(chosen: NDArray[np.bool_]) -> tuple[slice, ...]:
+def runs(chosen: NDArray[np.bool_]) -> tuple[slice, ...]:
     """Where frames are chosen, one after another."""
     edges = np.flatnonzero(np.diff(np.concatenate(([False], chosen, [False])).astype(np.int8)))
     return tuple(slice(int(a), int(b)) for a, b in edges.reshape(-1, 2))
@@ -156,17 +162,53 @@ def _end(skipped: NDArray[np.bool_], length: int) -> int | None:
     return end if end <= len(skipped) else None
 
 
-def _cut(levels: NDArray[np.float32], frame_s: float, strides: list[int]) -> tuple[int, int]:
-    """The quietest frame of the last seconds, and how much context a cut there needs on both sides."""
-    width = round(PAUSE_S / frame_s) | 1
-    around = np.lib.stride_tricks.sliding_window_view(np.pad(levels, width // 2, mode="edge"), width).max(
-        axis=1
-    )
-    near, far = strides
-    search = max(1, min(round(SEARCH_S / frame_s), len(levels) - 2 * far - 1))
+def _cut(levels: NDArray[np.float32], frame_s: float, strides: Sequence[int]) -> tuple[int, int]:
+    """The frame of a window to cut at, and how much context a cut there needs on both sides.
+
+    At the quietest of its last seconds, or in a long pause, wherever the least is computed for each frame by
+    which the next window begins later. ``strides``: in a long pause, in another one, where there is none.
+    """
+    in_long, near, far = strides
     until = len(levels) - far
-    first = max(until - search, far + 1)
-    cut = until - 1 - int(np.argmin(around[first:until][::-1]))
+    cut = _quietest(levels, frame_s, until, far)
+    loud = loud_around(levels, frame_s)
+    quiet = levels[max(0, cut - round(PAUSE_S / frame_s) // 2) :][: round(PAUSE_S / frame_s) | 1].max()
+    found = [(cut, near if quiet < PAUSE_LEVEL * loud[cut] else far)]
+    first = max(len(levels) - min(round(LONG_SEARCH_S / frame_s), len(levels) // 2), far + 1)
+    found += [(at, in_long) for at in _in_long_pauses(levels, loud, frame_s) if first <= at < until]
+    return min(found, key=lambda each: (each[0] + each[1]) / (each[0] - each[1]))
+
+
+def _quietest(levels: NDArray[np.float32], frame_s: float, until: int, stride: int) -> int:
+    """The latest of the quietest frames of the last seconds; a moment around it is as quiet."""
+    width = round(PAUSE_S / frame_s) | 1
+    around = np.lib.stride_tricks.sliding_window_view(np.pad(levels, width // 2, mode="edge"), width)
+    search = max(1, min(round(SEARCH_S / frame_s), until - stride - 1))
+    first = max(until - search, stride + 1)
+    return until - 1 - int(np.argmin(around.max(axis=1)[first:until][::-1]))
+
+
+def _in_long_pauses(levels: NDArray[np.float32], loud: NDArray[np.float64], frame_s: float) -> Iterator[int]:
+    """The calmest frame of each long pause, as near to its middle as there is one.
+
+    It is quiet beside what is said before it and what is said behind: soft speech beside a loud voice is not.
+    """
+    width, beside = round(LONG_PAUSE_S / frame_s), round(AROUND_S / frame_s)
+    for run in runs(levels < LONG_PAUSE_LEVEL * loud):
+        sides = levels[max(0, run.start - beside) : run.start], levels[run.stop :][:beside]
+        if run.stop - run.start < width or not all(map(len, sides)):
+            continue
+        if levels[run].max() < LONG_PAUSE_LEVEL * min(np.percentile(side, 90) for side in sides):
+            calm = np.lib.stride_tricks.sliding_window_view(levels[run], width).max(axis=1)
+            from_middle = np.abs(np.arange(len(calm)) - (len(calm) - 1) / 2)
+            yield run.start + int(np.lexsort((from_middle, calm))[0]) + width // 2
+
+
+def loud_around(levels: NDArray[np.float32], frame_s: float) -> NDArray[np.float64]:
+    """Of each frame, how loud the loud parts around it are."""
     beside = round(AROUND_S / frame_s)
-    is_pause = around[cut] < PAUSE_LEVEL * np.percentile(levels[max(0, cut - beside) : cut + beside + 1], 90)
-    return cut, near if is_pause else far
+    around = np.lib.stride_tricks.sliding_window_view(
+        np.pad(levels, beside, mode="symmetric"), 2 * beside + 1
+    )
+    loud: NDArray[np.float64] = np.percentile(around, 90, axis=1)
+    return loud

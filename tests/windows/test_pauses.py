@@ -40,19 +40,50 @@ def test_a_recording_without_samples_has_no_window() -> None:
     assert split(np.empty(0, np.float32)) == []
 
 
-def test_the_cut_is_in_the_pause_and_shares_little(rng: np.random.Generator) -> None:
+def shared_s(first: Chunk, second: Chunk) -> float:
+    return (first.start_frame * FRAME + len(first.waveform) - second.start_frame * FRAME) / RATE
+
+
+def test_windows_share_a_long_pause_and_no_speech(rng: np.random.Generator) -> None:
     waveform = np.concatenate((sound(16, rng), silence(0.6), sound(15, rng)))
     first, second = split(waveform)
-    shared_s = (len(first.waveform) - second.start_frame * FRAME) / RATE
-    assert shared_s == pytest.approx(2 * pauses.PAUSE_STRIDE_S, abs=0.1)
-    cut_s = second.start_frame * FRAME / RATE + shared_s / 2
-    assert 16 < cut_s < 16.6
+    assert shared_s(first, second) == pytest.approx(2 * pauses.LONG_PAUSE_STRIDE_S, abs=0.01)
+    assert not first.waveform[second.start_frame * FRAME :].any()
+
+
+@pytest.mark.parametrize(("pause_s", "level"), [(0.4, 0.0), (0.8, 0.02)])
+def test_beside_a_short_pause_or_one_that_may_be_speech_windows_share_more(
+    rng: np.random.Generator, pause_s: float, level: float
+) -> None:
+    """0.02 is 24 dB below the speech."""
+    waveform = np.concatenate((sound(15, rng), sound(pause_s, rng, level=level), sound(15, rng)))
+    first, second = split(waveform)
+    assert shared_s(first, second) == pytest.approx(2 * pauses.PAUSE_STRIDE_S, abs=0.01)
+    assert 15 < second.start_frame * FRAME / RATE + shared_s(first, second) / 2 < 15 + pause_s
+
+
+def test_a_long_pause_is_better_than_a_later_short_one(rng: np.random.Generator) -> None:
+    waveform = np.concatenate((sound(13, rng), silence(0.7), sound(3, rng), silence(0.3), sound(9, rng)))
+    first, _ = split(waveform)
+    assert 13 < len(first.waveform) / RATE < 13.7
+
+
+def test_of_two_long_pauses_the_later_is_taken(rng: np.random.Generator) -> None:
+    waveform = np.concatenate((sound(13, rng), silence(0.9), sound(3, rng), silence(0.7), sound(9, rng)))
+    first, _ = split(waveform)
+    assert 16.9 < len(first.waveform) / RATE < 17.6
+
+
+def test_the_cut_keeps_clear_of_what_is_whispered_in_a_pause(rng: np.random.Generator) -> None:
+    """36 dB below the speech: what is shared is the silence beside it."""
+    parts = (sound(14, rng), silence(0.7), sound(0.5, rng, level=0.005), silence(0.2), sound(12, rng))
+    first, second = split(np.concatenate(parts))
+    assert not first.waveform[second.start_frame * FRAME :].any()
 
 
 def test_without_a_pause_windows_share_the_whole_stride(rng: np.random.Generator) -> None:
     first, second, *_ = split(sound(60, rng), stride_s=2)
-    shared_s = (len(first.waveform) - second.start_frame * FRAME) / RATE
-    assert shared_s == pytest.approx(4, abs=0.1)
+    assert shared_s(first, second) == pytest.approx(4, abs=0.1)
 
 
 def test_silence_is_not_heard_and_speech_beside_it_is_with_a_margin(rng: np.random.Generator) -> None:
@@ -86,12 +117,12 @@ def test_a_knock_on_the_microphone_silences_nobody(rng: np.random.Generator, at:
     assert chunk.skipped == ()
 
 
-def test_soft_speech_after_a_loud_voice_is_no_pause(rng: np.random.Generator) -> None:
-    """24 dB softer: a cut there needs the whole stride."""
-    waveform = np.concatenate((sound(12, rng, level=0.5), sound(28, rng, level=0.03)))
+@pytest.mark.parametrize("level", [0.03, 0.008])
+def test_soft_speech_after_a_loud_voice_is_no_pause(rng: np.random.Generator, level: float) -> None:
+    """24 and 36 dB softer: a cut there needs the whole stride."""
+    waveform = np.concatenate((sound(12, rng, level=0.5), sound(28, rng, level=level)))
     first, second, *_ = split(waveform, stride_s=2)
-    shared_s = (len(first.waveform) - second.start_frame * FRAME) / RATE
-    assert shared_s == pytest.approx(4, abs=0.1)
+    assert shared_s(first, second) == pytest.approx(4, abs=0.1)
 
 
 def test_digital_silence_alone_is_not_computed() -> None:
@@ -140,7 +171,7 @@ def test_windows_that_do_not_advance_are_refused() -> None:
 def test_every_sound_is_heard_whole_in_a_window_and_windows_are_bounded(
     parts: list[tuple[float, float]], block: int, window: tuple[float, float]
 ) -> None:
-    """Frames of sound: each is in a window, not skipped; and with its neighbours' context in at least one."""
+    """Frames of sound: each is in a window, not skipped; what windows share is a pause, or long enough."""
     rng = np.random.default_rng(0)
     waveform = np.concatenate([piece for a, b in parts for piece in (sound(a, rng), silence(b))])
     chunk_s, stride_s = window
@@ -160,6 +191,10 @@ def test_every_sound_is_heard_whole_in_a_window_and_windows_are_bounded(
     ends = [chunk.start_frame + GEOMETRY.frames(len(chunk.waveform)) for chunk in chunks]
     assert all(after > before for before, after in pairwise(starts))
     assert all(start <= end for start, end in zip(starts[1:], ends[:-1], strict=True))
+    for before, after in pairwise(chunks):
+        pause = before.waveform[(after.start_frame - before.start_frame) * FRAME :]
+        least_s = 2 * min(pauses.PAUSE_STRIDE_S, stride_s)
+        assert len(pause) / RATE > least_s - 2 * GEOMETRY.frame_s or not pause.any()
 
 
 def test_stitched_windows_of_local_hearing_equal_one_forward(rng: np.random.Generator) -> None:
