@@ -218,10 +218,10 @@ def compare(works: Sequence[str], rounds: int) -> list[Contender]:
 
 
 def unlike(written: Written, at_least: int = 0) -> list[str]:
-    """Recordings of which someone wrote far less, or more, than all did: who fails is fast, too.
+    """Recordings of which someone wrote far less than is usual: who fails is fast, too.
 
     By how much is written, for random weights write nothing that could be right, and a rounded network
-    something else; but they write all the time.
+    something else; but they write all the time, also of silence, which the services do not let them hear.
     """
     odd = []
     for recording, by in written.items():
@@ -230,7 +230,7 @@ def unlike(written: Written, at_least: int = 0) -> list[str]:
             f"{name}, {recording}: {count} letters, where {usual:.0f} are usual"
             for name, counts in by.items()
             for count in counts
-            if not max(at_least, usual * (1 - ALIKE)) <= count <= usual * (1 + ALIKE)
+            if count < max(at_least, usual * (1 - ALIKE))
         ]
     return odd
 
