@@ -15,11 +15,8 @@ import jiwer
 import numpy as np
 
 from benchmarks.speech import clips
-from benchmarks.windows import stitched
-from medasr_service import engines, settings
+from benchmarks.windows import loaded, stitched
 from medasr_service.decoding import ctc
-from medasr_service.decoding.ctc import Vocabulary
-from medasr_service.model import checkpoint
 from medasr_service.model.geometry import Emission, Waveform
 from medasr_service.windows import chunking
 
@@ -58,9 +55,8 @@ def main() -> None:
     )
     parser.add_argument("--recordings", type=int, default=40)
     count = parser.parse_args().recordings
-    config = settings.load()
-    found = checkpoint.resolve(config)
-    engine, geometry, vocabulary = engines.load(found, config), found.geometry, Vocabulary.load(found.folder)
+    found, engine, vocabulary = loaded()
+    geometry = found.geometry
 
     def text(emission: Emission) -> str:
         return " ".join(word.text for word in ctc.words(ctc.greedy(emission, vocabulary), geometry))

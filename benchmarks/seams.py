@@ -8,7 +8,6 @@ hear the same pieces in all that they share: what a second look only where they 
 Uses the model of MEDASR_MODEL; seeded.
 """
 
-import argparse
 from collections import defaultdict
 from collections.abc import Sequence
 from itertools import pairwise
@@ -16,14 +15,11 @@ from itertools import pairwise
 import jiwer
 import numpy as np
 
-from benchmarks.windows import RATE, recording
-from medasr_service import engines, settings
+from benchmarks.windows import RATE, joined, loaded, options, recording
 from medasr_service.decoding import ctc
-from medasr_service.decoding.ctc import Vocabulary
-from medasr_service.model import checkpoint
 from medasr_service.model.geometry import Emission, Waveform
 from medasr_service.text.transcript import Word
-from medasr_service.windows import chunking, pauses
+from medasr_service.windows import pauses
 from medasr_service.windows.chunking import Chunk
 
 STRIDES_S = (2.0, 1.0, 0.48, 0.28)
@@ -73,22 +69,16 @@ def pieces(emission: Emission, blank: int) -> list[int]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--recordings", type=int, default=6)
-    parser.add_argument("--seconds", type=float, default=180)
-    options = parser.parse_args()
-    config = settings.load()
-    found = checkpoint.resolve(config)
-    engine, geometry, vocabulary = engines.load(found, config), found.geometry, Vocabulary.load(found.folder)
+    asked = options(__doc__)
+    found, engine, vocabulary = loaded()
+    geometry = found.geometry
     blank, frame = vocabulary.blank, geometry.frame_samples
     shape = (len(LENGTHS_S) - 1, len(STRIDES_S))
     seams = np.zeros(shape[0], int)
     wrong, agree = np.zeros(shape, int), np.zeros(shape, int)
     rng = np.random.default_rng(7)
-    for _ in range(options.recordings):
-        waveform, text = recording(options.seconds, (0.0, 0.0), rng)
+    for _ in range(asked.recordings):
+        waveform, text = recording(asked.seconds, (0.0, 0.0), rng)
         where = cuts(waveform, frame, rng)
         np.add.at(seams, [kind for _, kind in where], 1)
         for column, stride_s in enumerate(STRIDES_S):
@@ -103,15 +93,13 @@ def main() -> None:
                 begins = starts[i + 1] - starts[i]
                 same = pieces(before[begins:], blank) == pieces(after[: len(before) - begins], blank)
                 agree[kind, column] += same
-            stitcher = chunking.Stitcher(blank=blank)
-            parts = zip(chunks, emissions, [*starts[1:], None], strict=True)
-            rows = np.concatenate([stitcher.add(*part) for part in parts])
+            rows = joined(chunks, emissions, blank)
             heard = ctc.words(ctc.greedy(rows, vocabulary), geometry)
             for at_s in wrong_at(text, heard):
                 distances = [abs(at * geometry.frame_s - at_s) for at, _ in where]
                 nearest = int(np.argmin(distances))
                 wrong[where[nearest][1], column] += distances[nearest] <= NEAR_S
-    print(f"{found.id}, {seams.sum()} cuts, {options.recordings * options.seconds / 60:.0f} min\n")
+    print(f"{found.id}, {seams.sum()} cuts, {asked.recordings * asked.seconds / 60:.0f} min\n")
     print("| pause | cuts |", " | ".join(f"{stride_s:g} s" for stride_s in STRIDES_S), "|")
     print("|---|---|" + "---|" * len(STRIDES_S))
     for kind, count in enumerate(seams):

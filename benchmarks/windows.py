@@ -18,6 +18,7 @@ from medasr_service.decoding import ctc
 from medasr_service.decoding.ctc import Vocabulary
 from medasr_service.engines import Engine
 from medasr_service.model import checkpoint
+from medasr_service.model.checkpoint import Checkpoint
 from medasr_service.model.geometry import Emission, FrameGeometry, Waveform
 from medasr_service.windows import chunking, pauses
 from medasr_service.windows.chunking import Chunk
@@ -46,35 +47,51 @@ def recording(seconds: float, pause_s: tuple[float, float], rng: np.random.Gener
     return np.concatenate(waveforms), " ".join(texts)
 
 
+def options(description: str | None) -> argparse.Namespace:
+    """How many recordings of how many seconds, of a benchmark that hears such."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--recordings", type=int, default=6)
+    parser.add_argument("--seconds", type=float, default=180)
+    return parser.parse_args()
+
+
+def loaded() -> tuple[Checkpoint, Engine, Vocabulary]:
+    """The model of the settings."""
+    config = settings.load()
+    found = checkpoint.resolve(config)
+    return found, engines.load(found, config), Vocabulary.load(found.folder)
+
+
+def joined(chunks: Sequence[Chunk], emissions: Iterable[Emission], blank: int) -> Emission:
+    """The stitched emission of windows."""
+    stitcher = chunking.Stitcher(blank=blank)
+    following = [*(chunk.start_frame for chunk in chunks[1:]), None]
+    return np.concatenate([stitcher.add(*each) for each in zip(chunks, emissions, following, strict=True)])
+
+
 def stitched(
     engine: Engine, chunks: Iterable[Chunk], geometry: FrameGeometry, blank: int
 ) -> tuple[Emission, float]:
     """The stitched emission, and the seconds that were computed for it."""
     windows = list(chunks)
     heard = [pauses.heard(chunk, geometry) for chunk in windows]
-    stitcher = chunking.Stitcher(blank=blank)
-    following = [*(chunk.start_frame for chunk in windows[1:]), None]
-    rows = [
-        stitcher.add(chunk, pauses.restore(engine.infer([waveform])[0], chunk, blank), start)
-        for chunk, waveform, start in zip(windows, heard, following, strict=True)
-    ]
-    return np.concatenate(rows), sum(map(len, heard)) / RATE
+    emissions = (
+        pauses.restore(engine.infer([waveform])[0], chunk, blank)
+        for chunk, waveform in zip(windows, heard, strict=True)
+    )
+    return joined(windows, emissions, blank), sum(map(len, heard)) / RATE
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--recordings", type=int, default=6)
-    parser.add_argument("--seconds", type=float, default=180)
-    options = parser.parse_args()
-    config = settings.load()
-    found = checkpoint.resolve(config)
-    engine, geometry, vocabulary = engines.load(found, config), found.geometry, Vocabulary.load(found.folder)
+    asked = options(__doc__)
+    found, engine, vocabulary = loaded()
+    geometry = found.geometry
     print("| recordings | windows | computed | words lost / wrong / invented | WER |\n|---|---|---|---|---|")
     for name, pause_s in (("with pauses of 0.3 to 3 s", (0.3, 3.0)), ("without pauses", (0.0, 0.0))):
         rng = np.random.default_rng(7)
-        pairs = [recording(options.seconds, pause_s, rng) for _ in range(options.recordings)]
+        pairs = [recording(asked.seconds, pause_s, rng) for _ in range(asked.recordings)]
         total_s = sum(len(waveform) for waveform, _ in pairs) / RATE
         for kind, splitter, chunk_s, stride_s in KINDS:
             texts, computed_s = [], 0.0
