@@ -14,7 +14,6 @@ the one that is timed. Its weights are random, so that features that differ a li
 
 import argparse
 import asyncio
-import hashlib
 import importlib
 import importlib.util
 import io
@@ -45,6 +44,7 @@ from medasr_service import engines
 from medasr_service.decoding.ctc import Vocabulary
 from medasr_service.model import checkpoint
 from medasr_service.model.checkpoint import DEMO_FOLDER
+from medasr_service.model.digests import sha256
 from medasr_service.model.geometry import Emission, Waveform
 from medasr_service.settings import Settings
 from medasr_service.transcriber import Options, Transcriber
@@ -173,9 +173,7 @@ RIVALS = (
 
 def once(folder: Path, name: str, make: Callable[[Path, Path], None]) -> Path:
     """The folder with what ``make`` writes of these weights; one that exists is complete."""
-    with (folder / "model.safetensors").open("rb") as weights:
-        digest = hashlib.file_digest(weights, "sha256").hexdigest()[:12]
-    made = FOLDER / f"{folder.name}-{digest}-{name}"
+    made = FOLDER / f"{folder.name}-{sha256(folder / 'model.safetensors')[:12]}-{name}"
     if not made.exists():
         FOLDER.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=FOLDER) as scratch:

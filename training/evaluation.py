@@ -178,7 +178,8 @@ def evaluate(folder: Path, voices: list[Voice], trained: Iterable[str], seed: in
     each = -(-sizes.sentences // len(voices))
     quiet = [one for voice in voices for one in speak_short(voice, each, texts, rng)]
     rows = [_row(f"trained voices: {voice.name}", folder, _of(quiet, voice)) for voice in voices]
-    rows.insert(0, _row("trained voices, sentences", folder, quiet, 0.05))
+    without_codec = _heard(folder, quiet)
+    rows.insert(0, _scored("trained voices, sentences", quiet, without_codec, 0.05))
     reports = [
         speak_report(voice, texts, rng, SHORTEST_REPORT_S, LONGEST_REPORT_S, times=3)
         for voice in voices
@@ -200,7 +201,7 @@ def evaluate(folder: Path, voices: list[Voice], trained: Iterable[str], seed: in
     rows.append(_scored("trained voices, notation", notation, heard, None))
     return Figures(
         rows,
-        _sent(folder, quiet),
+        _sent(folder, quiet, without_codec),
         marked([one.text for one in notation], heard),
         _unspoken(folder, seed, sizes.unspoken),
     )
@@ -246,9 +247,8 @@ def _unspoken(folder: Path, seed: int, count: int) -> Unspoken:
     return found
 
 
-def _sent(folder: Path, quiet: list[Recording]) -> list[Sent]:
-    """The recordings through every codec that is measured."""
-    without = _heard(folder, quiet)
+def _sent(folder: Path, quiet: list[Recording], without: list[str]) -> list[Sent]:
+    """The recordings through every codec that is measured; ``without``: what is heard of them as they are."""
     references = [one.text for one in quiet]
     rows = []
     for codec in codecs.MEASURED:
